@@ -173,7 +173,7 @@ def _cross_check(site: Site) -> list[str]:
         for place, slot in enumerate(camera.slots):
             if slot.id in slots:
                 faults.append(
-                    f"{where}.slots[{place}].id: slot {slot.id!r} stands at {slots[slot.id]} too; ids are unique per device"
+                    f"{where}.slots[{place}].id: slot {slot.id!r} is also at {slots[slot.id]}; ids are unique on a device"
                 )
             slots.setdefault(slot.id, f"{where}.slots[{place}]")
             if slot.sku not in skus:
