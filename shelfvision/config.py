@@ -172,6 +172,67 @@ class ReplenishmentSection(Section):
     retention_days: float = Field(default=90, gt=0, le=3650, description="raw events are deleted after this")
 
 
+class UserSection(Section):
+    """One person who may use the web page and API."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^\S(.*\S)?$",
+        description="login name; tasks show it as the one who claimed them",
+    )
+    role: Literal["staff", "manager"] = Field(
+        default="staff", description="a manager may also give back or close what another person has claimed"
+    )
+    password_hash: SecretStr = Field(description="argon2 hash, as `shelfvision password` prints it; never the password")
+
+    @field_validator("password_hash")
+    @classmethod
+    def _argon2(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith("$argon2id$"):
+            raise ValueError(
+                "expected an argon2id hash such as $argon2id$v=19$...; make one with `shelfvision password`"
+            )
+        return value
+
+
+class WebSection(Section):
+    """Who may open the web page, and how it is encrypted.
+
+    Without users it works without login, and only for this machine (loopback).
+    """
+
+    users: list[UserSection] = Field(default_factory=list, max_length=1000, description="nobody: loopback only")
+    cert_file: Path | None = Field(default=None, description="TLS certificate chain of the web page, PEM")
+    key_file: Path | None = Field(default=None, description="key of the certificate, PEM")
+    public_url: str | None = Field(
+        default=None, description="https address that people open when a reverse proxy on this machine does TLS"
+    )
+    session_hours: float = Field(default=12, gt=0, le=720, description="a login lasts this long")
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname or parts.username or parts.path.strip("/") or parts.query:
+            raise ValueError("expected only scheme and host, such as https://shelf.example.com")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _whole(self) -> WebSection:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together; give both or none")
+        if self.public_url is not None and not self.users:
+            raise ValueError("public_url needs users: without login the page is for this machine only")
+        names = [user.name.casefold() for user in self.users]
+        twice = sorted({user.name for user in self.users if names.count(user.name.casefold()) > 1})
+        if twice:
+            raise ValueError(f"user {twice[0]!r} stands there twice; keep one")
+        return self
+
+
 class Site(Section):
     """Everything one store's edge device and replenishment service need to know."""
 
@@ -184,3 +245,4 @@ class Site(Section):
     )
     cameras: list[CameraSection] = Field(min_length=1, description="at least one camera")
     replenishment: ReplenishmentSection = ReplenishmentSection()
+    web: WebSection = WebSection()

@@ -18,7 +18,14 @@ from shelfvision.errors import ConfigError
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MAX_BYTES = 10_000_000
 # keys whose relative values are taken from the site file's folder
-_PATH_KEYS = {("broker", "password_file"), ("broker", "ca_file"), ("broker", "cert_file"), ("broker", "key_file")}
+_PATH_KEYS = {
+    ("broker", "password_file"),
+    ("broker", "ca_file"),
+    ("broker", "cert_file"),
+    ("broker", "key_file"),
+    ("web", "cert_file"),
+    ("web", "key_file"),
+}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
