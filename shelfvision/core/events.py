@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     TOUCH = "touch"
     PRESENCE = "presence"
     CAMERA = "camera"
+    GAP = "gap"  # made by the outbox alone: its disk was full and it gave up low-priority events
 
     @property
     def type(self) -> str:
@@ -94,7 +95,11 @@ class EventData(BaseModel):
     status: str | None = Field(
         default=None, max_length=32, description="camera: online, offline, frozen, moved, resized, ended"
     )
-    reason: str | None = Field(default=None, max_length=500, description="camera: why, in words")
+    reason: str | None = Field(default=None, max_length=500, description="camera, gap: why, in words")
+    first_seq: int | None = Field(
+        default=None, ge=1, le=2**53, description="gap: it stands for every missing seq from here to its own"
+    )
+    dropped: dict[str, int] | None = Field(default=None, description="gap: kind to number of events given up")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""Fixtures that several parts of the suite share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfvision.transport.mosquitto import Mosquitto, find_mosquitto
+
+
+@pytest.fixture
+def mosquitto_factory(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    """Starts real brokers: ``mosquitto_factory(extra=[...], acl=..., passwords=...)``; see ``Mosquitto``."""
+    if find_mosquitto() is None:
+        pytest.skip("the program mosquitto is not installed; on Debian: apt-get install mosquitto")
+    started: list[Mosquitto] = []
+
+    def start(**settings: Any) -> Mosquitto:
+        broker = Mosquitto(tmp_path / f"mosquitto-{len(started)}", **settings)
+        started.append(broker)
+        broker.start()
+        return broker
+
+    yield start
+    for broker in started:
+        broker.kill()
+
+
+@pytest.fixture
+def mosquitto(mosquitto_factory: Callable[..., Mosquitto]) -> Mosquitto:
+    """A running broker on a free loopback port; ``section()`` is its part of a site file."""
+    return mosquitto_factory()
