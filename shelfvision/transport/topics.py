@@ -92,16 +92,16 @@ class Topics:
         """The address that a topic of this store names; None for any other topic."""
         if not topic.startswith(self.root + "/"):
             return None
-        levels = topic[len(self.root) + 1 :].split("/")
-        match levels:
+        address: Address | None = None
+        match topic[len(self.root) + 1 :].split("/"):
             case ["ranking"]:
-                return Address(TopicKind.RANKING)
+                address = Address(TopicKind.RANKING)
             case ["tasks", task]:
-                return Address(TopicKind.TASK, name=task)
+                address = Address(TopicKind.TASK, name=task)
             case ["tasks", task, "set"]:
-                return Address(TopicKind.TASK_COMMAND, name=task)
-            case [device, *rest] if "/".join(rest) in _OF_DEVICE:
-                return Address(_OF_DEVICE["/".join(rest)], device)
+                address = Address(TopicKind.TASK_COMMAND, name=task)
+            case [device, leaf] if leaf in _OF_DEVICE:
+                address = Address(_OF_DEVICE[leaf], device)
             case [device, group, name, leaf] if (group, leaf) in _OF_PART:
-                return Address(_OF_PART[group, leaf], device, name)
-        return None
+                address = Address(_OF_PART[group, leaf], device, name)
+        return address
