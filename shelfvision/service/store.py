@@ -1,0 +1,204 @@
+"""The service's memory: what devices sent, what is believed of slots, the tasks. One transaction a step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from shelfvision.config import Site
+from shelfvision.core.events import Event
+from shelfvision.core.messages import Ack, CameraStatus, DeviceStatus, SlotState
+from shelfvision.service import ingest
+from shelfvision.service.database import Database
+from shelfvision.service.effects import unplanned_slot
+from shelfvision.service.schema import cameras, dead_letters, devices, inbox, products, slots, watermarks
+from shelfvision.service.task_rows import delete_old
+from shelfvision.service.upsert import upsert
+from shelfvision.transport.inbox import Delivery
+
+_MAX_DEAD_LETTERS = 10_000
+_DELETE_AT_ONCE = 5_000
+
+
+def open_store(url: str, store: str | None = None) -> Store:
+    """Open or make the service's database.
+
+    Args:
+        url: ``sqlite:///path``, the bare path of an SQLite file, or ``postgresql://user:password@host/name``.
+        store: store id that the database is (or becomes) bound to; None takes what is there.
+
+    Raises:
+        StoreError: one line that says why it cannot be used.
+    """
+    return Store(Database(url, store))
+
+
+class Store:
+    """What the service knows, behind transactions. Thread-safe; implements ``transport.inbox.InboxStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._listeners: list[Callable[[Sequence[Event]], None]] = []
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    def on_applied(self, listener: Callable[[Sequence[Event]], None]) -> None:
+        """Call ``listener`` with the events that a batch applied, after its commit and in order; it must be quick."""
+        self._listeners.append(listener)
+
+    def apply(self, deliveries: Sequence[Delivery]) -> Mapping[str, Ack]:
+        """Store and apply messages in one transaction; see ``InboxStore.apply``.
+
+        Raises:
+            StoreError: nothing was stored; trying again is safe.
+        """
+        with self.database.write() as connection:
+            taken = ingest.ingest(connection, deliveries)
+        for listener in self._listeners:
+            listener(taken.applied)
+        return taken.acks
+
+    def watermarks(self) -> Mapping[str, Ack]:
+        """The watermark of every known device in the epoch that was heard last."""
+        query = select(watermarks.c.device, watermarks.c.epoch, watermarks.c.seq).join(
+            devices, (devices.c.device == watermarks.c.device) & (devices.c.epoch == watermarks.c.epoch)
+        )
+        with self.database.read() as connection:
+            return {row.device: Ack(epoch=row.epoch, seq=row.seq) for row in connection.execute(query)}
+
+    def adopt_site(self, site: Site) -> None:
+        """Copy products, cameras and slots from the site file; what it no longer names stays as history."""
+        device = site.device.id
+        with self.database.write() as connection:
+            connection.execute(update(products).values(planned=False))
+            connection.execute(update(cameras).values(planned=False))
+            connection.execute(update(slots).values(planned=False))
+            product_rows = [
+                {
+                    "sku": product.sku,
+                    "name": product.name,
+                    "category": product.category,
+                    "unit_value": product.unit_value,
+                    "backroom_units": product.backroom_units,
+                    "position": position,
+                    "planned": True,
+                }
+                for position, product in enumerate(site.catalogue)
+            ]
+            upsert(connection, products, product_rows, replace=tuple(product_rows[0])[1:])
+            camera_rows = [
+                {
+                    "device": device,
+                    "camera": camera.id,
+                    "position": position,
+                    "planned": True,
+                    "width": camera.size[0],
+                    "height": camera.size[1],
+                }
+                for position, camera in enumerate(site.cameras)
+            ]
+            upsert(connection, cameras, camera_rows, replace=tuple(camera_rows[0])[2:])
+            slot_rows: list[dict[str, Any]] = []
+            for camera in site.cameras:
+                for slot in camera.plan().slots:
+                    slot_rows.append(
+                        {
+                            "device": device,
+                            "slot": slot.id,
+                            "camera": camera.id,
+                            "sku": slot.sku,
+                            "position": len(slot_rows),
+                            "planned": True,
+                            "capacity": slot.capacity,
+                            "facings": slot.facings,
+                            "priority": slot.priority,
+                            "polygon": json.dumps(slot.polygon),
+                            "changes": 0,
+                            "refills": 0,
+                        }
+                    )
+            names = ("camera", "sku", "position", "planned", "capacity", "facings", "priority", "polygon")
+            upsert(connection, slots, slot_rows, replace=names)
+
+    def take_slot_state(self, device: str, state: SlotState, received_at: float, *, retained: bool) -> bool:
+        """Keep a slot's live state; whether it is news.
+
+        A live message is newer than the one before it, whatever the device's clock says. A retained one, which
+        the broker kept while we were away, counts only if it is not older than what is known.
+        """
+        at = state.updated_at.timestamp()
+        with self.database.write() as connection:
+            where = (slots.c.device == device, slots.c.slot == state.slot)
+            known = connection.execute(select(slots).where(*where)).one_or_none()
+            if known is None:
+                connection.execute(insert(slots), [unplanned_slot(device, state.slot, state.camera, state.sku)])
+            elif retained and known.live_at is not None and at < known.live_at:
+                return False
+            values = {
+                "live_state": state.state.value,
+                "live_since": state.since.timestamp(),
+                "live_at": at,
+                "live_received_at": received_at,
+                "live_fullness": state.fullness,
+                "live_facings": state.facings,
+                "live_confidence": state.confidence,
+                "live_obstructed": state.obstructed,
+                "live_last_known": None if state.last_known is None else state.last_known.value,
+            }
+            connection.execute(update(slots).where(*where).values(**values))
+        return True
+
+    def take_camera_status(self, device: str, status: CameraStatus, received_at: float) -> None:
+        """Keep a camera's status."""
+        row: dict[str, Any] = {"device": device, "camera": status.camera, "position": 1_000_000, "planned": False}
+        row |= {"status": status.status, "status_since": status.since.timestamp(), "fps": status.fps}
+        row |= {"error": status.error, "updated_at": received_at}
+        with self.database.write() as connection:
+            names = ("status", "status_since", "fps", "error", "updated_at")
+            upsert(connection, cameras, [row], replace=names)
+
+    def take_device_status(self, device: str, status: DeviceStatus, received_at: float) -> None:
+        """Keep a device's birth or will; "since" is our clock, for the will carries the time of the birth."""
+        with self.database.write() as connection:
+            known = connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
+            row: dict[str, Any] = {"device": device, "status": status.status, "status_since": received_at}
+            if known is not None and known.status == status.status:
+                row["status_since"] = known.status_since
+            for name in ("version", "backlog", "dropped"):
+                if getattr(status, name) is not None:
+                    row[name] = getattr(status, name)
+            upsert(connection, devices, [row], replace=tuple(row)[1:])
+
+    def forget(self, now: float, retention_days: float) -> int:
+        """Delete raw events and closed tasks past their retention; how many events went.
+
+        Events are known by their watermark, so a repeat of a deleted one is still recognised. Counts by hour,
+        stockouts and what is not applied yet stay.
+        """
+        before = now - retention_days * 86_400
+        with self.database.write() as connection:
+            old = (
+                select(inbox.c.device, inbox.c.epoch, func.max(inbox.c.seq).label("last"))
+                .join(watermarks, (watermarks.c.device == inbox.c.device) & (watermarks.c.epoch == inbox.c.epoch))
+                .where(inbox.c.received_at < before, inbox.c.seq <= watermarks.c.seq)
+                .group_by(inbox.c.device, inbox.c.epoch)
+            )
+            gone = 0
+            for row in connection.execute(old).all():
+                where = (inbox.c.device == row.device, inbox.c.epoch == row.epoch, inbox.c.received_at < before)
+                first = connection.scalar(select(func.min(inbox.c.seq)).where(*where)) or 0
+                last = min(row.last, first + _DELETE_AT_ONCE)
+                gone += connection.execute(delete(inbox).where(*where, inbox.c.seq <= last)).rowcount
+            newest = connection.scalar(select(func.max(dead_letters.c.id))) or 0
+            connection.execute(
+                delete(dead_letters).where(
+                    (dead_letters.c.received_at < before) | (dead_letters.c.id <= newest - _MAX_DEAD_LETTERS)
+                )
+            )
+            delete_old(connection, before)
+        return gone
