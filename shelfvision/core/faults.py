@@ -1,0 +1,97 @@
+"""What is wrong with a document from outside, in words: one line a fault, with key path, expected and found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+_IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_SECRET_KEYS = re.compile(r"password|username|secret|token", re.IGNORECASE)
+_USER_INFO = re.compile(r"(://)[^/?#\s]*@")
+
+
+def fault_lines(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
+    """One line a fault, ``key.path: what is wrong, found ...``; never with a password in it.
+
+    Args:
+        error: what validation found.
+        model: the model that was validated; its keys are suggested for keys that nobody knows.
+    """
+    return list(dict.fromkeys(_line(fault, model) for fault in error.errors(include_url=False)))
+
+
+def key_path(parts: Iterable[int | str]) -> str:
+    """``("cameras", 0, "id")`` as ``cameras[0].id``."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in an error: short, and user and password of an address starred out."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    text = repr(value) if isinstance(value, str) else str(value)
+    text = _USER_INFO.sub(r"\1***@", text)
+    return text if len(text) <= 80 else f"{text[:76]}..."
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` when a known word is near, else nothing."""
+    near = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _line(fault: ErrorDetails, model: type[BaseModel] | None) -> str:
+    *parents, last = fault["loc"] or ("",)
+    path = key_path(fault["loc"]) or "file"
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: unknown key; remove it or check its spelling{suggestion(last, _keys(model, parents))}"
+    if fault["type"] == "missing":
+        return f"{path}: missing; add it"
+    found = "" if any(_SECRET_KEYS.search(str(part)) for part in fault["loc"]) else f", found {shown(fault['input'])}"
+    return f"{path}: {_expectation(fault)}{found}"
+
+
+def _expectation(fault: ErrorDetails) -> str:
+    context = fault.get("ctx", {})
+    if fault["type"] == "string_pattern_mismatch" and context.get("pattern") == _IDENTIFIER_PATTERN:
+        return "expected an id: letters, digits, '_', '.' and '-', at most 64, the first a letter or digit"
+    if fault["type"] == "string_type":
+        hint = " (put it in quotes)" if isinstance(fault["input"], int | float) else ""
+        return f"expected text{hint}"
+    message = fault["msg"].removeprefix("Value error, ")
+    message = re.sub(r"^(Input|Value) should (be )?", "expected ", message)
+    message = re.sub(r"^(String|List|Tuple|Dictionary) should ", r"expected it to ", message)
+    message = re.sub(r" after validation, not \d+$", "", message)
+    return message.replace("a valid ", "a ")
+
+
+def _keys(model: type[BaseModel] | None, path: Iterable[int | str]) -> list[str]:
+    """The keys that may stand at a path of a model."""
+    for part in path:
+        if model is None:
+            return []
+        if isinstance(part, str):
+            field = model.model_fields.get(part)
+            model = _model_in(field.annotation) if field is not None else None
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [_model_in(inner) for inner in getattr(annotation, "__args__", ())]
+    return next((model for model in found if model is not None), None)
