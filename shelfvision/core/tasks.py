@@ -76,7 +76,7 @@ class Task:
             sku=self.sku,
             name=self.name,
             units=self.units,
-            rank=None if self.final or not self.workable else self.rank,
+            rank=self.rank if self.state is TaskState.OPEN and self.workable else None,
             value=self.value,
             reasons=[*([self.note] if self.note else []), *self.reasons],
             workable=self.workable,

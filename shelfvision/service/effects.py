@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from shelfvision.core.demand import Observation
 from shelfvision.core.events import Event, EventKind
 from shelfvision.core.messages import SlotCondition
 from shelfvision.service.schema import activity, slots, stockouts, traffic
+from shelfvision.service.task_rows import worked_places
 from shelfvision.service.upsert import upsert
 
 CONDITION_OF_KIND = {
@@ -58,6 +60,8 @@ class Effects:
         self._traffic: dict[tuple[str, str, int], dict[str, Any]] = {}
         self._stockouts: dict[tuple[str, str, int], dict[str, Any]] = {}
         self._ended: list[dict[str, Any]] = []
+        self._worked: frozenset[tuple[str, str]] | None = None
+        self.observations: list[Observation] = []  # what demand can learn from
 
     def load(self, places: Iterable[tuple[str, str]]) -> None:
         """Fetch the rows of many (device, slot) with few statements, ahead of ``apply``."""
@@ -78,12 +82,12 @@ class Effects:
         """A slot that has been loaded and has a row."""
         return self._slots.get((device, slot))
 
-    def apply(self, event: Event) -> None:
-        """Take one event in, after ``load``; events come in order of their device's sequence."""
+    def apply(self, device: str, event: Event) -> None:
+        """Take one event of a device in, after ``load``; events come in order of their device's sequence."""
         kind = event.kind
         if kind is None or kind in {EventKind.CAMERA, EventKind.GAP}:
             return
-        _, device, camera = event.source.split("/")
+        camera = event.source.rsplit("/", 1)[-1]
         at = event.time.timestamp()
         data = event.data
         if data.slot is None:
@@ -197,17 +201,28 @@ class Effects:
         units = data.count or 1
         if kind is EventKind.PRESENCE:
             row["available_seconds"] += data.available_seconds or 0.0
-        elif data.by_staff:
+            self.observations.append(Observation(sku, start, seconds=data.available_seconds or 0.0))
+        elif data.by_staff or self._is_refill(slot, kind, event):
             row["staff_units"] += units if kind is not EventKind.TOUCH else 0
         elif kind is EventKind.PICK_UP:
             row["pick_ups"] += units
+            self.observations.append(Observation(sku, at, takes=units))
         elif kind is EventKind.PUT_BACK:
             row["put_backs"] += units
+            self.observations.append(Observation(sku, at, puts=units))
             if data.hold_seconds is not None:
                 row["holds"] += 1
                 row["hold_seconds"] += data.hold_seconds
         elif kind is EventKind.TOUCH:
             row["touches"] += units
+
+    def _is_refill(self, slot: _Slot, kind: EventKind, event: Event) -> bool:
+        """Units put where somebody works a task, and that nobody took before, are the refill."""
+        if kind is not EventKind.PUT_BACK or event.data.linked_event is not None:
+            return False
+        if self._worked is None:
+            self._worked = worked_places(self._connection)
+        return (slot.row["device"], slot.row["slot"]) in self._worked
 
     def _count_traffic(self, device: str, camera: str, at: float, event: Event) -> None:
         key = (device, camera, int(at // 3600))

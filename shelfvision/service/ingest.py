@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from shelfvision.core.demand import Observation
 from shelfvision.core.events import Event, EventKind
 from shelfvision.core.messages import Ack
 from shelfvision.service.effects import Effects
@@ -40,7 +41,8 @@ class Taken:
     """What a batch did."""
 
     acks: dict[str, Ack]
-    applied: list[Event]
+    applied: list[Event]  # in order
+    observations: list[Observation]  # what demand can learn from them
 
 
 def ingest(connection: Connection, deliveries: Sequence[Delivery]) -> Taken:
@@ -105,12 +107,15 @@ class _Batch:
             self._connection.execute(insert(dead_letters), self._letters)
         upsert(self._connection, gaps, self._gaps)
         sequences = list(self._sequences.values())
-        applied = [event for sequence in sequences for event in _advance(sequence)]
+        passed = [(sequence.device, _advance(sequence)) for sequence in sequences]
         effects = Effects(self._connection)
-        effects.load((event.source.split("/")[1], event.data.slot) for event in applied if event.data.slot is not None)
-        for event in applied:
-            effects.apply(event)
+        effects.load((device, event.data.slot) for device, events in passed for event in events if event.data.slot)
+        for device, events in passed:
+            for event in events:
+                effects.apply(device, event)
+                self._heard[device]["last_event_at"] = event.time.timestamp()
         effects.flush()
+        applied = [event for _, events in passed for event in events]
         _save_watermarks(self._connection, sequences, self._heard)
         for row in self._heard.values():
             upsert(self._connection, devices, [row], replace=tuple(name for name in row if name != "device"))
@@ -118,7 +123,7 @@ class _Batch:
             name: Ack(epoch=row["epoch"], seq=self._sequences[name, row["epoch"]].seq)
             for name, row in self._heard.items()
         }
-        return Taken(acks, applied)
+        return Taken(acks, applied, effects.observations)
 
     def _sequence(self, device: str, epoch: str) -> _Sequence:
         found = self._sequences.get((device, epoch))

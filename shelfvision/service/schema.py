@@ -88,6 +88,7 @@ devices = Table(
     Column("backlog", Integer),
     Column("dropped", BigInteger),
     Column("last_received_at", Double),
+    Column("last_event_at", Double),  # time of the newest event applied, by the device's clock
     Column("clock_lag", Double),  # received_at - event time of the newest event, seconds; for display only
 )
 
@@ -143,11 +144,12 @@ slots = Table(
     Column("confidence", Double),
     Column("changes", Integer, nullable=False),  # times that the condition became another one
     Column("refills", Integer, nullable=False),  # times that it became in_stock
+    Column("muted_change", Integer),  # value of ``changes`` at which staff said that there is nothing to refill
     # live: the newest retained state message, for reading
     Column("live_state", String(16)),
     Column("live_since", Double),
     Column("live_at", Double),  # device time
-    Column("live_received_at", Double),
+    Column("live_from", Double),  # when, by our clock, we first heard of this live state
     Column("live_fullness", Double),
     Column("live_facings", Integer),
     Column("live_confidence", Double),

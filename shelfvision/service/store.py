@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 
 from shelfvision.config import Site
-from shelfvision.core.events import Event
-from shelfvision.core.messages import Ack, CameraStatus, DeviceStatus, SlotState
-from shelfvision.service import ingest
+from shelfvision.core.messages import Ack
+from shelfvision.service import ingest, live_state
 from shelfvision.service.database import Database
-from shelfvision.service.effects import unplanned_slot
+from shelfvision.service.live_state import LiveMessage
 from shelfvision.service.schema import cameras, dead_letters, devices, inbox, products, slots, watermarks
 from shelfvision.service.task_rows import delete_old
 from shelfvision.service.upsert import upsert
@@ -41,14 +40,14 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._listeners: list[Callable[[Sequence[Event]], None]] = []
+        self._listeners: list[Callable[[ingest.Taken], None]] = []
 
     def close(self) -> None:
         """Close the database."""
         self.database.close()
 
-    def on_applied(self, listener: Callable[[Sequence[Event]], None]) -> None:
-        """Call ``listener`` with the events that a batch applied, after its commit and in order; it must be quick."""
+    def on_applied(self, listener: Callable[[ingest.Taken], None]) -> None:
+        """Call ``listener`` with what a batch did, after its commit and in order; it must be quick."""
         self._listeners.append(listener)
 
     def apply(self, deliveries: Sequence[Delivery]) -> Mapping[str, Ack]:
@@ -60,7 +59,7 @@ class Store:
         with self.database.write() as connection:
             taken = ingest.ingest(connection, deliveries)
         for listener in self._listeners:
-            listener(taken.applied)
+            listener(taken)
         return taken.acks
 
     def watermarks(self) -> Mapping[str, Ack]:
@@ -125,54 +124,10 @@ class Store:
             names = ("camera", "sku", "position", "planned", "capacity", "facings", "priority", "polygon")
             upsert(connection, slots, slot_rows, replace=names)
 
-    def take_slot_state(self, device: str, state: SlotState, received_at: float, *, retained: bool) -> bool:
-        """Keep a slot's live state; whether it is news.
-
-        A live message is newer than the one before it, whatever the device's clock says. A retained one, which
-        the broker kept while we were away, counts only if it is not older than what is known.
-        """
-        at = state.updated_at.timestamp()
+    def keep_live(self, messages: Sequence[LiveMessage]) -> None:
+        """Keep slot states, camera and device status, in the order in which they came."""
         with self.database.write() as connection:
-            where = (slots.c.device == device, slots.c.slot == state.slot)
-            known = connection.execute(select(slots).where(*where)).one_or_none()
-            if known is None:
-                connection.execute(insert(slots), [unplanned_slot(device, state.slot, state.camera, state.sku)])
-            elif retained and known.live_at is not None and at < known.live_at:
-                return False
-            values = {
-                "live_state": state.state.value,
-                "live_since": state.since.timestamp(),
-                "live_at": at,
-                "live_received_at": received_at,
-                "live_fullness": state.fullness,
-                "live_facings": state.facings,
-                "live_confidence": state.confidence,
-                "live_obstructed": state.obstructed,
-                "live_last_known": None if state.last_known is None else state.last_known.value,
-            }
-            connection.execute(update(slots).where(*where).values(**values))
-        return True
-
-    def take_camera_status(self, device: str, status: CameraStatus, received_at: float) -> None:
-        """Keep a camera's status."""
-        row: dict[str, Any] = {"device": device, "camera": status.camera, "position": 1_000_000, "planned": False}
-        row |= {"status": status.status, "status_since": status.since.timestamp(), "fps": status.fps}
-        row |= {"error": status.error, "updated_at": received_at}
-        with self.database.write() as connection:
-            names = ("status", "status_since", "fps", "error", "updated_at")
-            upsert(connection, cameras, [row], replace=names)
-
-    def take_device_status(self, device: str, status: DeviceStatus, received_at: float) -> None:
-        """Keep a device's birth or will; "since" is our clock, for the will carries the time of the birth."""
-        with self.database.write() as connection:
-            known = connection.execute(select(devices).where(devices.c.device == device)).one_or_none()
-            row: dict[str, Any] = {"device": device, "status": status.status, "status_since": received_at}
-            if known is not None and known.status == status.status:
-                row["status_since"] = known.status_since
-            for name in ("version", "backlog", "dropped"):
-                if getattr(status, name) is not None:
-                    row[name] = getattr(status, name)
-            upsert(connection, devices, [row], replace=tuple(row)[1:])
+            live_state.keep(connection, messages)
 
     def forget(self, now: float, retention_days: float) -> int:
         """Delete raw events and closed tasks past their retention; how many events went.

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from shelfvision.core.messages import SlotCondition, TaskCommand, TaskState
 from shelfvision.core.tasks import FINAL_STATES, Task
-from shelfvision.service.schema import stockouts, task_commands, tasks
+from shelfvision.service.schema import slots, stockouts, task_commands, tasks
+from shelfvision.service.task_review import Change
 
 _FINAL = [state.value for state in FINAL_STATES]
 
@@ -26,16 +27,43 @@ def live_tasks(connection: Connection) -> list[Task]:
     return [to_task(row) for row in connection.execute(select(tasks).where(tasks.c.place.is_not(None)))]
 
 
+def worked_places(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The (device, slot) at which somebody is refilling, or has just done so."""
+    working = (TaskState.CLAIMED.value, TaskState.DONE.value)
+    query = select(tasks.c.device, tasks.c.slot).where(tasks.c.state.in_(working))
+    return frozenset((row.device, row.slot) for row in connection.execute(query))
+
+
 def closed_tasks(connection: Connection, limit: int, since: float = 0.0) -> list[Task]:
     """Closed tasks, newest first."""
     query = select(tasks).where(tasks.c.state.in_(_FINAL), tasks.c.updated_at >= since)
     return [to_task(row) for row in connection.execute(query.order_by(tasks.c.updated_at.desc()).limit(limit))]
 
 
-def insert_tasks(connection: Connection, new: Sequence[Task]) -> None:
-    """Store new tasks; a second open task of a slot violates a unique constraint."""
+def save_changes(connection: Connection, changes: Sequence[Change]) -> tuple[list[Task], list[Task]]:
+    """Store what a review changed.
+
+    Returns:
+        Tasks that are new or at a new version, and those that only drifted. A task that somebody else changed
+        meanwhile is left as it is and in neither.
+    """
+    changed: list[Task] = []
+    drifted: list[Task] = []
+    for change in changes:
+        if change.before is None:
+            continue
+        if change.before.version == change.after.version:
+            drifted.append(change.after)
+        elif replace_task(connection, change.before, change.after):
+            changed.append(change.after)
+    # after the closed ones have left their places: a slot has at most one task that is not closed
+    new = [change.after for change in changes if change.before is None]
     if new:
         connection.execute(insert(tasks), [_row(task) for task in new])
+    if drifted:
+        where = (tasks.c.id == bindparam("key_id"), tasks.c.version == bindparam("key_version"))
+        connection.execute(update(tasks).where(*where), [_drift(task) for task in drifted])
+    return [*changed, *new], drifted
 
 
 def replace_task(connection: Connection, before: Task, after: Task) -> bool:
@@ -53,7 +81,9 @@ def delete_old(connection: Connection, before: float) -> None:
 
 
 def mark_false_alarm(connection: Connection, task: Task) -> None:
-    """Note at the stockout behind a rejected task that there was none."""
+    """Note at the stockout behind a rejected task that there was none; the slot is left alone until it changes."""
+    place = (slots.c.device == task.device, slots.c.slot == task.slot)
+    connection.execute(update(slots).where(*place).values(muted_change=task.slot_changes))
     connection.execute(
         update(stockouts)
         .where(
@@ -98,6 +128,11 @@ def to_task(row: Row[Any]) -> Task:
     values["condition"] = SlotCondition(values["condition"])
     values["reasons"] = tuple(json.loads(values["reasons"]))
     return Task(**values)
+
+
+def _drift(task: Task) -> dict[str, Any]:
+    row = {"key_id": task.id, "key_version": task.version, "rank": task.rank, "value": task.value}
+    return {**row, "reasons": json.dumps(task.reasons, ensure_ascii=False), "slot_changes": task.slot_changes}
 
 
 def _row(task: Task) -> dict[str, Any]:
