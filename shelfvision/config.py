@@ -16,6 +16,7 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -36,10 +37,11 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value(cls, value: Any) -> Any:
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
         # pydantic would take true for 1, and YAML takes `on` and `yes` for true
-        if _holds_bool(value):
-            raise ValueError("expected a number or text (YAML reads yes, no, on and off as true or false)")
+        wants_it = info.field_name is not None and cls.model_fields[info.field_name].annotation is bool
+        if not wants_it and _holds_bool(value):
+            raise ValueError("true and false mean nothing here (YAML reads yes, no, on, off as such; quote text)")
         return value
 
 
@@ -169,7 +171,7 @@ def _polygon_faults(camera: Any) -> Iterator[InitErrorDetails]:
         except ValidationError:
             continue
         except GeometryError as error:
-            fault = PydanticCustomError("polygon", "{text}", {"text": str(error)})
+            fault = PydanticCustomError("geometry", "{text}", {"text": str(error)})
             yield {"type": fault, "loc": ("slots", index, "polygon"), "input": slot}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,17 +12,22 @@ from pydantic_core import ErrorDetails
 
 _IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _SECRET_KEYS = re.compile(r"password|username|secret|token", re.IGNORECASE)
-_USER_INFO = re.compile(r"(://)[^/?#\s]*@")
+_USER_INFO = re.compile(r"(://)\S*@")
+_IN_YAML = {True: "true", False: "false"}
 
 
-def fault_lines(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
+def fault_lines(
+    error: ValidationError, model: type[BaseModel] | None = None, *, written: Mapping[str, str] | None = None
+) -> list[str]:
     """One line a fault, ``key.path: what is wrong, found ...``; never with a password in it.
 
     Args:
         error: what validation found.
         model: the model that was validated; its keys are suggested for keys that nobody knows.
+        written: key path to the text that the value was made from, shown in place of the value.
     """
-    return list(dict.fromkeys(_line(fault, model) for fault in error.errors(include_url=False)))
+    faults = error.errors(include_url=False)
+    return list(dict.fromkeys(_line(fault, model, written or {}) for fault in faults))
 
 
 def key_path(parts: Iterable[int | str]) -> str:
@@ -38,13 +43,12 @@ def shown(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
-        return str(value).lower()
+        return _IN_YAML[value]
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    text = repr(value) if isinstance(value, str) else str(value)
-    text = _USER_INFO.sub(r"\1***@", text)
+    text = repr(_USER_INFO.sub(r"\1***@", value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
@@ -54,29 +58,41 @@ def suggestion(word: object, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _line(fault: ErrorDetails, model: type[BaseModel] | None) -> str:
-    *parents, last = fault["loc"] or ("",)
+def _line(fault: ErrorDetails, model: type[BaseModel] | None, written: Mapping[str, str]) -> str:
     path = key_path(fault["loc"]) or "file"
     if fault["type"] == "extra_forbidden":
+        *parents, last = fault["loc"]
         return f"{path}: unknown key; remove it or check its spelling{suggestion(last, _keys(model, parents))}"
     if fault["type"] == "missing":
         return f"{path}: missing; add it"
-    found = "" if any(_SECRET_KEYS.search(str(part)) for part in fault["loc"]) else f", found {shown(fault['input'])}"
-    return f"{path}: {_expectation(fault)}{found}"
+    expectation = _expectation(fault)
+    found = shown(written.get(path, fault["input"]))
+    secret = any(_SECRET_KEYS.search(str(part)) for part in fault["loc"])
+    own_check = fault["type"] in {"value_error", "geometry"} and isinstance(fault["input"], dict | list | BaseModel)
+    if secret or own_check or found in expectation:
+        return f"{path}: {expectation}"
+    return f"{path}: {expectation}, found {found}"
 
 
 def _expectation(fault: ErrorDetails) -> str:
     context = fault.get("ctx", {})
-    if fault["type"] == "string_pattern_mismatch" and context.get("pattern") == _IDENTIFIER_PATTERN:
-        return "expected an id: letters, digits, '_', '.' and '-', at most 64, the first a letter or digit"
-    if fault["type"] == "string_type":
-        hint = " (put it in quotes)" if isinstance(fault["input"], int | float) else ""
-        return f"expected text{hint}"
+    kind, given = fault["type"], fault["input"]
+    if kind == "string_pattern_mismatch" and context.get("pattern") == _IDENTIFIER_PATTERN:
+        return "expected an id of letters, digits, '_', '.' and '-', at most 64, the first a letter or digit"
+    if kind == "string_type":
+        if isinstance(given, bool):
+            return "expected text (YAML reads yes, no, on and off as true or false; put it in quotes)"
+        return "expected text (put it in quotes)" if isinstance(given, int | float) else "expected text"
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        return "expected a mapping"
+    if kind in {"tuple_type", "list_type"}:
+        return "expected a list"
     message = fault["msg"].removeprefix("Value error, ")
     message = re.sub(r"^(Input|Value) should (be )?", "expected ", message)
-    message = re.sub(r"^(String|List|Tuple|Dictionary) should ", r"expected it to ", message)
-    message = re.sub(r" after validation, not \d+$", "", message)
-    return message.replace("a valid ", "a ")
+    message = re.sub(r"^(String|List|Tuple|Dictionary) should ", "expected it to ", message)
+    message = re.sub(r", (unable to parse|got a number).*$", "", message)
+    message = re.sub(r" after validation, not .*$", "", message)
+    return message.replace("a valid integer", "a whole number").replace("a valid ", "a ")
 
 
 def _keys(model: type[BaseModel] | None, path: Iterable[int | str]) -> list[str]:
