@@ -155,6 +155,10 @@ _CORNERS: TypeAdapter[list[Corner]] = TypeAdapter(list[Corner])
 _SIZE: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[int, int])
 
 
+def _is_sane(size: tuple[int, int]) -> bool:
+    return all(16 <= side <= 16_384 for side in size)
+
+
 def _polygon_faults(camera: Any) -> Iterator[InitErrorDetails]:
     """What is wrong with the shapes of a camera's slots; what is no list of corners is another check's business."""
     if not isinstance(camera, dict):
@@ -164,10 +168,13 @@ def _polygon_faults(camera: Any) -> Iterator[InitErrorDetails]:
         size = _SIZE.validate_python(camera.get("size"))
     except ValidationError:
         return
+    if not _is_sane(size):
+        return
     for index, slot in enumerate(slots if isinstance(slots, list) else []):
         try:
             corners = _CORNERS.validate_python(slot.get("polygon") if isinstance(slot, dict) else None)
-            check_polygon(tuple(corners), size)
+            if len(corners) >= 3:
+                check_polygon(tuple(corners), size)
         except ValidationError:
             continue
         except GeometryError as error:
@@ -189,7 +196,7 @@ class CameraSection(Section):
     @field_validator("size")
     @classmethod
     def _sane(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not all(16 <= side <= 16_384 for side in value):
+        if not _is_sane(value):
             raise ValueError("width and height must be from 16 to 16384 pixels")
         return value
 

@@ -14,6 +14,14 @@ _IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _SECRET_KEYS = re.compile(r"password|username|secret|token", re.IGNORECASE)
 _USER_INFO = re.compile(r"(://)\S*@")
 _IN_YAML = {True: "true", False: "false"}
+_PLAIN = {
+    "invalid_key": "expected the key to be text",
+    "model_type": "expected a mapping",
+    "model_attributes_type": "expected a mapping",
+    "dict_type": "expected a mapping",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+}
 
 
 def fault_lines(
@@ -69,7 +77,8 @@ def _line(fault: ErrorDetails, model: type[BaseModel] | None, written: Mapping[s
     found = shown(written.get(path, fault["input"]))
     secret = any(_SECRET_KEYS.search(str(part)) for part in fault["loc"])
     own_check = fault["type"] in {"value_error", "geometry"} and isinstance(fault["input"], dict | list | BaseModel)
-    if secret or own_check or found in expectation:
+    said = isinstance(fault["input"], str) and found in expectation
+    if secret or own_check or said:
         return f"{path}: {expectation}"
     return f"{path}: {expectation}, found {found}"
 
@@ -83,10 +92,8 @@ def _expectation(fault: ErrorDetails) -> str:
         if isinstance(given, bool):
             return "expected text (YAML reads yes, no, on and off as true or false; put it in quotes)"
         return "expected text (put it in quotes)" if isinstance(given, int | float) else "expected text"
-    if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return "expected a mapping"
-    if kind in {"tuple_type", "list_type"}:
-        return "expected a list"
+    if kind in _PLAIN:
+        return _PLAIN[kind]
     message = fault["msg"].removeprefix("Value error, ")
     message = re.sub(r"^(Input|Value) should (be )?", "expected ", message)
     message = re.sub(r"^(String|List|Tuple|Dictionary) should ", "expected it to ", message)
