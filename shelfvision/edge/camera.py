@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from shelfvision.config import CameraSection
+from shelfvision.config import CameraSection, Site
 from shelfvision.edge.address import SourceKind, parse_source
 from shelfvision.edge.frame import FrameSource
 from shelfvision.edge.live import LiveCamera
 from shelfvision.edge.simulated import SimulatedCamera
 from shelfvision.edge.video_file import PlayedFile
-from shelfvision.errors import CameraError
+from shelfvision.errors import CameraError, UsageError
 
 
 class CameraSource(FrameSource, Protocol):
@@ -48,3 +48,15 @@ def comes_back(camera: CameraSection) -> bool:
         CameraError: the source names nothing that we read.
     """
     return parse_source(camera.source).kind in {SourceKind.STREAM, SourceKind.DEVICE}
+
+
+def find_camera(site: Site, camera_id: str) -> CameraSection:
+    """The camera of that id.
+
+    Raises:
+        UsageError: naming the cameras that there are.
+    """
+    for camera in site.cameras:
+        if camera.id == camera_id:
+            return camera
+    raise UsageError(f"no camera {camera_id!r}; the site file has {', '.join(camera.id for camera in site.cameras)}")
