@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -51,9 +51,18 @@ class Planner:
         store: the database; ``adopt_site`` has been called.
         desk: where commands change tasks; their changes are published from here too.
         publisher: where documents go.
+        on_wake: told, from any thread, that a step is due.
     """
 
-    def __init__(self, site: Site, store: Store, desk: Desk, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        site: Site,
+        store: Store,
+        desk: Desk,
+        publisher: Publisher,
+        *,
+        on_wake: Callable[[], None] = lambda: None,
+    ) -> None:
         settings = site.replenishment
         self._store = store
         self._desk = desk
@@ -70,6 +79,7 @@ class Planner:
         self._demand = DemandModel(self._half_life)
         self._observations: queue.SimpleQueue[Observation] = queue.SimpleQueue()
         self._due = threading.Event()
+        self._on_wake = on_wake
         self._not_before = float("-inf")
         self._timer = float("-inf")
 
@@ -93,10 +103,7 @@ class Planner:
     def wake(self) -> None:
         """Something changed: plan again soon. From any thread."""
         self._due.set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until something changed, at most so long."""
-        self._due.wait(seconds)
+        self._on_wake()
 
     def step(self, now: float, elapsed: float) -> Plan | None:
         """Plan when something changed or the timer is over, and publish what is new.
