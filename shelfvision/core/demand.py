@@ -127,15 +127,18 @@ class DemandModel:
 
     def observe_take(self, sku: str, units: float, at: float) -> None:
         """Shoppers picked units up at a time (POSIX seconds)."""
-        self._tally(sku).takes += units * self._weight(at)
+        weight = self._weight(at)  # first: it may rescale what is there
+        self._tally(sku).takes += units * weight
 
     def observe_put(self, sku: str, units: float, at: float) -> None:
         """Shoppers put units back."""
-        self._tally(sku).takes -= units * self._weight(at)
+        weight = self._weight(at)  # first: it may rescale what is there
+        self._tally(sku).takes -= units * weight
 
     def observe_exposure(self, sku: str, seconds: float, at: float) -> None:
         """One slot of the SKU was in stock and in view for some seconds around a time."""
-        self._tally(sku).seconds += seconds * self._weight(at)
+        weight = self._weight(at)  # first: it may rescale what is there
+        self._tally(sku).seconds += seconds * weight
 
     def posterior(self, sku: str, now: float) -> Gamma:
         """Belief about the units taken an hour by shoppers while a slot of the SKU is in stock."""
