@@ -10,8 +10,9 @@ from shelfvision.edge.address import SourceKind, parse_source
 from shelfvision.edge.frame import FrameSource
 from shelfvision.edge.live import LiveCamera
 from shelfvision.edge.simulated import SimulatedCamera
-from shelfvision.edge.video_file import PlayedFile
+from shelfvision.edge.video_file import PlayedFile, check_readable
 from shelfvision.errors import CameraError, UsageError
+from shelfvision.sim.camera import parse_address
 
 
 class CameraSource(FrameSource, Protocol):
@@ -60,3 +61,19 @@ def find_camera(site: Site, camera_id: str) -> CameraSection:
         if camera.id == camera_id:
             return camera
     raise UsageError(f"no camera {camera_id!r}; the site file has {', '.join(camera.id for camera in site.cameras)}")
+
+
+def check_source(camera: CameraSection) -> None:
+    """Find out whether a camera's source could ever work, without opening a stream.
+
+    Raises:
+        CameraError: naming the camera: its source names nothing that we read, no such file, no such simulated store.
+    """
+    try:
+        address = parse_source(camera.source)
+        if address.kind is SourceKind.FILE:
+            check_readable(Path(address.location))
+        elif address.kind is SourceKind.SIMULATED:
+            parse_address(address.location)
+    except CameraError as error:
+        raise CameraError(f"camera {camera.id}: {error}") from None

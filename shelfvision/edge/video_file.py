@@ -39,7 +39,7 @@ class VideoFile:
         self.start = start
         self.read = 0  # pictures decoded so far
         self.seconds = 0.0  # presentation time of the latest picture
-        _check_readable(path)
+        check_readable(path)
         # "file:" keeps a name such as "rtsp:x" from being read as an address, the list a playlist from leading away
         self._decoder = Decoder(Opening(f"file:{path}", str(path), options={"protocol_whitelist": "file"}))
         try:
@@ -154,7 +154,12 @@ class PlayedFile:
         self._closed = True
 
 
-def _check_readable(path: Path) -> None:
+def check_readable(path: Path) -> None:
+    """Check that there is a file with something in it.
+
+    Raises:
+        CameraError: there is none.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
