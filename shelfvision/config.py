@@ -115,7 +115,7 @@ class BrokerSection(Section):
 
 
 class DeviceSection(Section):
-    """The edge device that runs ``shelfvision watch``."""
+    """The edge device that runs `shelfvision watch`."""
 
     id: Identifier = Field(default="edge-1", description="device id, used in topics")
     outbox: Path = Field(
