@@ -150,9 +150,7 @@ def shelf(store: Store, now: float, *, timezone: str = "UTC") -> list[ShelfCamer
         camera_list = connection.execute(select(cameras).where(cameras.c.planned).order_by(cameras.c.position)).all()
         slot_list = connection.execute(select(slots).where(slots.c.planned).order_by(slots.c.position)).all()
         device_rows = {row.device: row for row in connection.execute(select(devices))}
-        names: dict[str, str] = dict(
-            connection.execute(select(schema.products.c.sku, schema.products.c.name)).tuples().all()
-        )
+        names = {row.sku: row.name for row in connection.execute(select(schema.products.c.sku, schema.products.c.name))}
         today = _picked(connection, _midnight(now, timezone))
         open_tasks = {
             row.place: row.id
