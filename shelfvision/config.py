@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from shelfvision.core.catalogue import Product
 from shelfvision.core.events import Identifier
@@ -21,6 +34,19 @@ class Section(BaseModel):
     """A part of the site file; unknown keys are faults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would take true for 1, and YAML takes `on` and `yes` for true
+        wants_it = info.field_name is not None and cls.model_fields[info.field_name].annotation is bool
+        if not wants_it and _holds_bool(value):
+            raise ValueError("true and false mean nothing here (YAML reads yes, no, on, off as such; quote text)")
+        return value
+
+
+def _holds_bool(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list | tuple) and any(_holds_bool(item) for item in value))
 
 
 class StoreSection(Section):
@@ -89,7 +115,7 @@ class BrokerSection(Section):
 
 
 class DeviceSection(Section):
-    """The edge device that runs ``shelfvision watch``."""
+    """The edge device that runs `shelfvision watch`."""
 
     id: Identifier = Field(default="edge-1", description="device id, used in topics")
     outbox: Path = Field(
@@ -118,6 +144,43 @@ class SlotSection(Section):
     capacity: int | None = Field(default=None, ge=1, le=10_000, description="units that fit; facings when absent")
     priority: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False, description="weight in the ranking")
 
+    @model_validator(mode="after")
+    def _room(self) -> SlotSection:
+        if self.capacity is not None and self.capacity < self.facings:
+            raise ValueError(f"capacity {self.capacity} is less than the {self.facings} facings side by side")
+        return self
+
+
+_CORNERS: TypeAdapter[list[Corner]] = TypeAdapter(list[Corner])
+_SIZE: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[int, int])
+
+
+def _is_sane(size: tuple[int, int]) -> bool:
+    return all(16 <= side <= 16_384 for side in size)
+
+
+def _polygon_faults(camera: Any) -> Iterator[InitErrorDetails]:
+    """What is wrong with the shapes of a camera's slots; what is no list of corners is another check's business."""
+    if not isinstance(camera, dict):
+        return
+    slots = camera.get("slots")
+    try:
+        size = _SIZE.validate_python(camera.get("size"))
+    except ValidationError:
+        return
+    if not _is_sane(size):
+        return
+    for index, slot in enumerate(slots if isinstance(slots, list) else []):
+        try:
+            corners = _CORNERS.validate_python(slot.get("polygon") if isinstance(slot, dict) else None)
+            if len(corners) >= 3:
+                check_polygon(tuple(corners), size)
+        except ValidationError:
+            continue
+        except GeometryError as error:
+            fault = PydanticCustomError("geometry", "{text}", {"text": str(error)})
+            yield {"type": fault, "loc": ("slots", index, "polygon"), "input": slot}
+
 
 class CameraSection(Section):
     """One camera and the slots that it sees."""
@@ -133,21 +196,35 @@ class CameraSection(Section):
     @field_validator("size")
     @classmethod
     def _sane(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not all(16 <= side <= 16_384 for side in value):
+        if not _is_sane(value):
             raise ValueError("width and height must be from 16 to 16384 pixels")
         return value
 
-    @model_validator(mode="after")
-    def _polygons(self) -> CameraSection:
-        faults = []
-        for index, slot in enumerate(self.slots):
-            try:
-                check_polygon(tuple(slot.polygon), self.size)
-            except GeometryError as error:
-                faults.append(f"slots[{index}].polygon of slot {slot.id!r}: {error}")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _polygons(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Polygons are checked against the size, also when something else in the camera is wrong."""
+        faults: list[InitErrorDetails] = []
+        camera: Self | None = None
+        try:
+            camera = handler(value)
+        except ValidationError as error:
+            # ErrorDetails is what from_exception_data takes but for its message, which it makes anew
+            for fault in error.errors(include_url=False):
+                kind = fault["type"]
+                again: InitErrorDetails = {
+                    "type": PydanticCustomError("value_error", "{text}", {"text": fault["msg"]})
+                    if kind == "value_error"
+                    else kind,
+                    "loc": fault["loc"],
+                    "input": fault["input"],
+                    "ctx": fault.get("ctx", {}),
+                }
+                faults.append(again)
+        faults.extend(_polygon_faults(value))
+        if faults or camera is None:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return camera
 
     def plan(self) -> CameraPlan:
         """The slots as the core knows them."""
@@ -168,6 +245,9 @@ class ReplenishmentSection(Section):
     rank_by: Literal["lost_value", "pickups"] = Field(default="lost_value", description="order of the restock tasks")
     task_minutes: float = Field(default=3, gt=0, le=480, description="staff effort for one task")
     claim_minutes: float = Field(default=30, gt=0, le=1440, description="a claimed task goes back to open after this")
+    confirm_minutes: float = Field(
+        default=10, gt=0, le=1440, description="a task reported done opens again if no refill is seen within this"
+    )
     expire_hours: float = Field(default=24, gt=0, le=720, description="an open task nobody takes expires after this")
     retention_days: float = Field(default=90, gt=0, le=3650, description="raw events are deleted after this")
 

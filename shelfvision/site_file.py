@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from collections.abc import Hashable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from shelfvision.catalogue_file import read_catalogue
 from shelfvision.config import Site
+from shelfvision.core.faults import fault_lines, shown, suggestion
 from shelfvision.errors import ConfigError
+from shelfvision.yaml_file import read_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_MAX_BYTES = 10_000_000
 # keys whose relative values are taken from the site file's folder
 _PATH_KEYS = {
     ("broker", "password_file"),
@@ -26,22 +26,6 @@ _PATH_KEYS = {
     ("web", "cert_file"),
     ("web", "key_file"),
 }
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is a fault."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if isinstance(key, Hashable):
-                if key in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key!r} stands there twice", key_node.start_mark
-                    )
-                seen.add(key)
-        return super().construct_mapping(node, deep=deep)
 
 
 def load_site(path: Path | str) -> Site:
@@ -54,50 +38,53 @@ def load_site(path: Path | str) -> Site:
         ConfigError: one line a fault; all faults of the file are listed.
     """
     path = Path(path)
-    text = _read_text(path)
-    try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: expected a mapping with store, catalogue and cameras, found {_kind(raw)}")
+        raise ConfigError(f"{path}: expected a mapping with store, catalogue and cameras, found {shown(raw)}")
     faults: list[str] = []
-    raw = _fill_variables(raw, "", faults)
+    written: dict[str, str] = {}
+    raw = _fill_variables(raw, "", written, faults)
     _resolve_paths(raw, path.resolve().parent)
+    catalogue_faults: list[str] = []
     if isinstance(raw.get("catalogue"), str):
-        raw["catalogue"] = _read_catalogue(Path(raw["catalogue"]), faults)
+        try:
+            raw["catalogue"] = read_catalogue(Path(raw["catalogue"]))
+        except ConfigError as error:
+            catalogue_faults = str(error).splitlines()
+            raw["catalogue"] = None
     site: Site | None = None
     try:
         site = Site.model_validate(raw)
     except ValidationError as error:
-        faults.extend(_describe(error))
-    if site is not None:
-        faults.extend(_cross_check(site))
-    if faults or site is None:
-        raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+        # a variable's value is not shown: it may be a password that landed at the wrong key
+        faults += [
+            line
+            for line in fault_lines(error, Site, written=written)
+            if not (catalogue_faults and line.startswith("catalogue:"))
+            and not any(fault.startswith(line.split(": ")[0] + ": ") for fault in faults)
+        ]
+    faults += _cross_check(raw, skus_known=not catalogue_faults)
+    if faults or catalogue_faults or site is None:
+        raise ConfigError("\n".join([*(f"{path}: {fault}" for fault in faults), *catalogue_faults]))
     return site
 
 
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path}: larger than 10 MB; this is no site file or catalogue")
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; check the path") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+def is_file_source(source: str) -> bool:
+    """Whether a camera source names a video file rather than a stream, device or simulator."""
+    return not re.match(r"^([a-z][a-z0-9+.-]*://|usb:|sim:|/dev/)", source, re.IGNORECASE)
 
 
-def _fill_variables(value: Any, where: str, faults: list[str]) -> Any:
+def _fill_variables(value: Any, where: str, written: dict[str, str], faults: list[str]) -> Any:
+    """The value with variables filled in; ``written`` remembers what stood at the paths that held some."""
     if isinstance(value, dict):
-        return {key: _fill_variables(item, f"{where}.{key}".lstrip("."), faults) for key, item in value.items()}
+        return {
+            key: _fill_variables(item, f"{where}.{key}".lstrip("."), written, faults) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_fill_variables(item, f"{where}[{index}]", faults) for index, item in enumerate(value)]
-    if not isinstance(value, str):
+        return [_fill_variables(item, f"{where}[{index}]", written, faults) for index, item in enumerate(value)]
+    if not isinstance(value, str) or not _VARIABLE.search(value):
         return value
+    written[where] = value
 
     def fill(match: re.Match[str]) -> str:
         name, default = match.groups()
@@ -110,11 +97,6 @@ def _fill_variables(value: Any, where: str, faults: list[str]) -> Any:
     return _VARIABLE.sub(fill, value)
 
 
-def is_file_source(source: str) -> bool:
-    """Whether a camera source names a video file rather than a stream, device or simulator."""
-    return not re.match(r"^([a-z][a-z0-9+.-]*://|usb:|sim:|/dev/)", source)
-
-
 def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
     def absolute(section: Any, key: str) -> None:
         if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
@@ -123,76 +105,54 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
     absolute(raw, "catalogue")
     for section, key in _PATH_KEYS:
         absolute(raw.get(section), key)
-    for camera in raw.get("cameras") or []:
-        if isinstance(camera, dict) and isinstance(camera.get("source"), str) and is_file_source(camera["source"]):
+    for _, camera in _mappings(raw.get("cameras")):
+        if isinstance(camera.get("source"), str) and is_file_source(camera["source"]):
             absolute(camera, "source")
 
 
-def _read_catalogue(path: Path, faults: list[str]) -> list[dict[str, Any]]:
-    try:
-        text = _read_text(path)
-    except ConfigError as error:
-        faults.append(f"catalogue: {error}")
-        return []
-    rows = csv.DictReader(text.splitlines(), strict=True)
-    try:
-        products = [{key: value for key, value in row.items() if value not in {None, ""}} for row in rows]
-    except csv.Error as error:
-        faults.append(f"catalogue: {path}, line {rows.line_num}: {error}")
-        return []
-    if not products:
-        faults.append(f"catalogue: {path} holds no products; expected a header line and one line a product")
-    return products
-
-
-def _describe(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False):
-        where = ""
-        for part in fault["loc"]:
-            where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        found = fault["input"]
-        secret = "password" in where or "username" in where
-        shown = "" if secret or isinstance(found, dict | list) else f" (found {str(found)[:80]!r})"
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message, shown = "unknown key; remove it or check its spelling", ""
-        elif fault["type"] == "missing":
-            message, shown = "missing; add it", ""
-        lines.append(f"{where.lstrip('.') or 'file'}: {message}{shown}")
-    return lines
-
-
-def _cross_check(site: Site) -> list[str]:
-    faults = []
-    skus: set[str] = set()
-    for index, product in enumerate(site.catalogue):
-        if product.sku in skus:
-            faults.append(f"catalogue[{index}].sku: {product.sku!r} stands there twice; keep one")
-        skus.add(product.sku)
-    cameras: set[str] = set()
+def _cross_check(raw: dict[str, Any], *, skus_known: bool) -> list[str]:
+    """What one section says against another; works on the raw file so that other faults do not hide these."""
+    faults: list[str] = []
+    skus: dict[str, str] = {}
+    for sku, where in _products(raw.get("catalogue")):
+        if sku in skus:
+            faults.append(f"{where}.sku: {shown(sku)} is also at {skus[sku]}; keep one")
+        skus.setdefault(sku, where)
+    for index, product in _mappings(raw.get("catalogue")):
+        booleans = [key for key, value in product.items() if isinstance(value, bool)]
+        faults += [f"catalogue[{index}].{key}: true and false mean nothing here; quote text" for key in booleans]
+    cameras: dict[str, str] = {}
     slots: dict[str, str] = {}
-    for index, camera in enumerate(site.cameras):
+    for index, camera in _mappings(raw.get("cameras")):
         where = f"cameras[{index}]"
-        if camera.id in cameras:
-            faults.append(f"{where}.id: camera {camera.id!r} stands there twice; ids are unique on a device")
-        cameras.add(camera.id)
-        for place, slot in enumerate(camera.slots):
-            if slot.id in slots:
-                faults.append(
-                    f"{where}.slots[{place}].id: slot {slot.id!r} is also at {slots[slot.id]}; ids are unique on a device"
-                )
-            slots.setdefault(slot.id, f"{where}.slots[{place}]")
-            if slot.sku not in skus:
-                faults.append(f"{where}.slots[{place}].sku: {slot.sku!r} is not in the catalogue ({len(skus)} SKUs)")
+        faults += _repeated(camera, where, "camera", cameras)
+        for place, slot in _mappings(camera.get("slots")):
+            at = f"{where}.slots[{place}]"
+            faults += _repeated(slot, at, "slot", slots)
+            wanted = slot.get("sku")
+            if skus_known and skus and isinstance(wanted, str) and wanted and wanted not in skus:
+                faults.append(f"{at}.sku: {shown(wanted)} is not in the catalogue{suggestion(wanted, skus)}")
     return faults
 
 
-def _kind(value: Any) -> str:
-    return {type(None): "an empty file", list: "a list", str: "plain text"}.get(
-        type(value), f"a {type(value).__name__}"
-    )
+def _products(catalogue: Any) -> Iterator[tuple[str, str]]:
+    for index, product in enumerate(catalogue if isinstance(catalogue, list) else []):
+        sku = product.get("sku") if isinstance(product, dict) else getattr(product, "sku", None)
+        if isinstance(sku, str):
+            yield sku.strip(), f"catalogue[{index}]"
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _repeated(section: dict[str, Any], where: str, what: str, seen: dict[str, str]) -> list[str]:
+    name = section.get("id")
+    if not isinstance(name, str):
+        return []
+    if name in seen:
+        return [f"{where}.id: {what} {shown(name)} is also at {seen[name]}; ids are unique on a device"]
+    seen[name] = where
+    return []
+
+
+def _mappings(items: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict):
+            yield index, item

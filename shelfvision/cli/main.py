@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("shelfvision.cli.watch:watch", "Run the edge agent: cameras in, events out over MQTT."),
     "replay": ("shelfvision.cli.replay:replay", "Run a recorded video through the agent's reasoning, offline."),
     "replenish": ("shelfvision.cli.replenish:replenish", "Run the replenishment service with its web page."),
+    "password": ("shelfvision.cli.password:password", "Hash a password for a site file's web users."),
     "evaluate events": ("shelfvision.cli.evaluate:events", "Compare an events file with a truth file."),
     "bench events": ("shelfvision.cli.bench:events", "Measure the event path: outbox, broker, service."),
     "chaos": ("shelfvision.cli.chaos:chaos", "Kill broker, agent and service at random and count what is lost."),
