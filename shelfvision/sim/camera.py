@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from shelfvision.errors import CameraError
 from shelfvision.sim.commands import Spool
-from shelfvision.sim.scene import Picture, Scene
+from shelfvision.sim.flat_scene import Picture, Scene
 from shelfvision.sim.stores import STORES, SimulatedStore
 from shelfvision.sim.world import World
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from shelfvision.sim.scene import Hand
+from shelfvision.sim.flat_scene import Hand
 from shelfvision.sim.sprites import GRIP_Y
 from shelfvision.sim.stores import BASE_SIZE, ShelfSlot, SimulatedStore
 

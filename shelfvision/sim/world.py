@@ -6,7 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from shelfvision.sim.scene import View
+from shelfvision.sim.flat_scene import View
 from shelfvision.sim.shoppers import REACH_SECONDS, UNATTENDED_REFILL_SECONDS, Deed, Reach, Script
 from shelfvision.sim.stores import SimulatedStore
 
