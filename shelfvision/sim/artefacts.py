@@ -11,36 +11,40 @@ from numpy.typing import NDArray
 from shelfvision.sim.scene_settings import SceneSettings
 
 Image = NDArray[np.uint8]
-_TILE = 640
+_TILE = (1408, 1088)  # width, height
 
 
-@lru_cache(maxsize=2)
-def _noise_tile(seed: int) -> NDArray[np.int16]:
-    """Sensor noise of unit strength 16: mostly per pixel, a part in blotches of colour as after a camera's denoising."""
-    rng = np.random.default_rng(900 + seed)
-    fine = rng.normal(0, 1, (_TILE, _TILE, 1)) + 0.45 * rng.normal(0, 1, (_TILE, _TILE, 3))
-    blotches = cv2.GaussianBlur(rng.normal(0, 1, (_TILE, _TILE, 3)), (0, 0), 1.8) * 4.0
-    return np.round(16 * (0.8 * fine + 0.5 * blotches)).astype(np.int16)
+@lru_cache(maxsize=1)
+def _noise_tile() -> NDArray[np.uint8]:
+    """Sensor noise around 128, 20 levels deep: mostly per pixel, a part in blotches of colour as after denoising."""
+    rng = np.random.default_rng(900)
+    shape = _TILE[1], _TILE[0]
+
+    def white(channels: int) -> NDArray[np.float32]:
+        return rng.standard_normal((*shape, channels), np.float32)
+
+    blotches = cv2.GaussianBlur(white(3), (0, 0), 1.8) * 4.0
+    field = 0.8 * white(1) + 0.36 * white(3) + 0.5 * blotches
+    return np.clip(128.5 + 20 * field, 0, 255).astype(np.uint8)
 
 
 def add_noise(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Sensor noise; at ``strength`` 1 about 13 grey levels in the middle tones."""
     if strength <= 0:
         return image
-    tile = _noise_tile(int(rng.integers(2)))
+    tile = _noise_tile()
     if rng.random() < 0.5:
         tile = tile[::-1]
-    if rng.random() < 0.5:
-        tile = tile[:, ::-1]
-    top, left = rng.integers(0, _TILE // 2, 2)
     height, width = image.shape[:2]
-    rows = np.take(tile, np.arange(top, top + height) % _TILE, axis=0)
-    field = np.take(rows, np.arange(left, left + width) % _TILE, axis=1)
-    scaled = cv2.convertScaleAbs(field, alpha=strength * 12 / 16, beta=128) if strength * 12 * 4 < 110 else None
-    if scaled is not None:
-        # |alpha * noise + 128| is positive as long as the noise stays under 128
-        return np.asarray(cv2.addWeighted(image, 1.0, scaled, 1.0, -128.0), np.uint8)
-    return np.clip(image + field * (strength * 12 / 16), 0, 255).astype(np.uint8)
+    top, left = int(rng.integers(_TILE[1])), int(rng.integers(_TILE[0]))
+    if height <= _TILE[1] - 64 and width <= _TILE[0] - 64:
+        top, left = top % (_TILE[1] - height), left % (_TILE[0] - width)
+        field = tile[top : top + height, left : left + width]
+    else:
+        rows = np.take(tile, np.arange(top, top + height) % _TILE[1], axis=0)
+        field = np.take(rows, np.arange(left, left + width) % _TILE[0], axis=1)
+    share = strength * 12 / 20
+    return np.asarray(cv2.addWeighted(image, 1.0, field, share, -128.0 * share), np.uint8)
 
 
 def tone(image: Image, contrast: float, haze: float) -> Image:

@@ -133,16 +133,16 @@ def level(x1: float, x2: float, y: float, z1: float, z2: float) -> Points:
 
 def paint_surroundings(layer: Layer, camera: Camera, backdrop: Image, floor: Colour, fixture: Fixture) -> None:
     """What is seen around the furniture: a blurred picture of the shop, and the floor."""
-    width, height = camera.canvas_size
-    matrix = np.diag([width / backdrop.shape[1], height / backdrop.shape[0], 1.0])
-    layer.picture(backdrop, matrix)
+    layer.backdrop(backdrop, camera.canvas_size)
     far = -450.0
     layer.polygon(camera.polygon(level(-2000, 2000, 0.0, far, 600.0)), floor)
     joint = mix(floor, (0, 0, 0), 0.14)
-    for x in np.arange(-360, 361, 60.0):
-        layer.polygon(camera.polygon(level(x, x + 0.6, 0.0, far, 600.0)), joint)
-    for z in np.arange(far, 400.0, 60.0):
-        layer.polygon(camera.polygon(level(-1500, 1500, 0.0, z, z + 0.6)), joint)
+    xs, zs = np.arange(-360, 361, 60.0), np.arange(far, 400.0, 60.0)
+    joints = [level(x, x + 0.6, 0.0, far, 600.0) for x in xs] + [level(-1500, 1500, 0.0, z, z + 0.6) for z in zs]
+    spots, distance = camera.to_canvas(np.stack(joints))
+    layer.polygons(np.clip(spots[distance.min(axis=1) > 8], -20_000, 20_000), joint)
+    for corners in (np.stack(joints)[distance.min(axis=1) <= 8]) if camera.pitch > 5 else ():
+        layer.polygon(camera.polygon(corners), joint)
     if fixture.kind == "table":
         for x in (fixture.left + 4, fixture.right - 8):
             layer.polygon(camera.polygon(rectangle(x, x + 4, 0, 72, -3.0)), mix(fixture.board_colour, (0, 0, 0), 0.5))
@@ -167,16 +167,20 @@ def paint_back(layer: Layer, camera: Camera, fixture: Fixture, panel: Image | No
             if distance.min() > 10:
                 rows, columns = panel.shape[:2]
                 source = np.array([(0, rows), (columns, rows), (columns, 0), (0, 0)], float) - 0.5
-                layer.picture(panel, perspective(source, spots))
+                layer.panel(panel, perspective(source, spots))
     metal = mix(fixture.back_colour, (140, 142, 145), 0.5)
     for x in fixture.uprights:
         layer.polygon(camera.polygon(rectangle(x - 1.6, x + 1.6, 0, fixture.height, z + 1.0)), metal)
-        slits = [
-            np.asarray(camera.polygon(rectangle(x - 0.35, x + 0.35, y, y + 1.6, z + 1.1)))
-            for y in np.arange(4, fixture.height, 5.0)
-        ]
-        for slit in slits:
-            layer.polygon(slit, mix(metal, (0, 0, 0), 0.7))
+    if camera.focal / max(camera.position[2] - z, 1.0) > 2.0:  # slits in the uprights, too small to see from afar
+        ys = np.arange(4, fixture.height, 5.0)
+        xs = np.asarray(fixture.uprights)
+        corners = np.array([(-0.35, 0.0), (0.35, 0.0), (0.35, 1.6), (-0.35, 1.6)])
+        slits = np.zeros((len(xs), len(ys), 4, 3))
+        slits[..., 0] = xs[:, None, None] + corners[:, 0]
+        slits[..., 1] = ys[None, :, None] + corners[:, 1]
+        slits[..., 2] = z + 1.1
+        spots, distance = camera.to_canvas(slits)
+        layer.polygons(spots[distance.min(axis=-1) > 8], mix(metal, (0, 0, 0), 0.7))
     for x, inner in (
         (fixture.left, camera.position[0] > fixture.left),
         (fixture.right, camera.position[0] < fixture.right),

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.pack_views import SEEN, Sprite
+from shelfvision.sim.pack_sprite import SEEN, Sprite
 from shelfvision.sim.palette import Colour
 
 Image = NDArray[np.uint8]
@@ -35,6 +35,13 @@ class Layer:
         cv2.fillPoly(self.image, [points], colour, cv2.LINE_AA, 4)
         cv2.fillPoly(self.ids, [points], 0, cv2.LINE_8, 4)
 
+    def polygons(self, corners: NDArray[np.floating], colour: Colour) -> None:
+        """Fill many small polygons (n, k, 2) of the background at once; what belongs to units is left alone."""
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        size = np.array(self.image.shape[1::-1])
+        inside = ((high >= (self.left, self.top)) & (low <= size + (self.left, self.top))).all(axis=1)
+        cv2.fillPoly(self.image, list(self._local(corners[inside])), colour, cv2.LINE_AA, 4)
+
     def lines(self, segments: list[NDArray[np.floating]], colour: Colour, thickness: int) -> None:
         """Open lines; too thin to hide a unit."""
         cv2.polylines(
@@ -53,6 +60,32 @@ class Layer:
         x1, y1 = max(int(low[0]) - self.left, 0), max(int(low[1]) - self.top, 0)
         x2, y2 = min(int(high[0]) - self.left, self.image.shape[1]), min(int(high[1]) - self.top, self.image.shape[0])
         return None if x1 >= x2 or y1 >= y2 else (x1, y1, x2, y2)
+
+    def backdrop(self, picture: Image, canvas_size: tuple[int, int]) -> None:
+        """Fill the layer with its part of a picture that is stretched over the whole canvas."""
+        height, width = self.image.shape[:2]
+        if (width, height) == canvas_size:
+            cv2.resize(picture, canvas_size, dst=self.image, interpolation=cv2.INTER_LINEAR)
+            return
+        ratio_x, ratio_y = picture.shape[1] / canvas_size[0], picture.shape[0] / canvas_size[1]
+        # the same pixel centres as ``cv2.resize`` uses
+        offset = (self.left + 0.5) * ratio_x - 0.5, (self.top + 0.5) * ratio_y - 0.5
+        matrix = np.array([[ratio_x, 0, offset[0]], [0, ratio_y, offset[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        self.image[:] = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def panel(self, picture: Image, matrix: NDArray[np.float64]) -> None:
+        """Paint an opaque picture of the background through a map to the canvas, with hard edges; quick."""
+        height, width = self.image.shape[:2]
+        shift = np.array([[1, 0, -self.left], [0, 1, -self.top], [0, 0, 1]], np.float64)
+        cv2.warpPerspective(
+            picture,
+            shift @ matrix,
+            (width, height),
+            dst=self.image,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
 
     def picture(self, picture: Image, matrix: NDArray[np.float64], *, gain: float = 1.0, identity: int = 0) -> None:
         """Paint an opaque (h, w, 3) or covering (h, w, 4, colour times cover) picture through a map to the canvas."""

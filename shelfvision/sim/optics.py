@@ -7,6 +7,7 @@ camera; goods stand at negative z. Pixels: centres at whole numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -46,12 +47,12 @@ class Camera:
 
     def axes(self) -> Points:
         """(3, 3) rows: right, up and forward of the camera in the world."""
-        yaw, pitch, roll = np.radians((self.yaw, self.pitch, self.roll))
-        forward = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
-        right = np.array([np.cos(yaw), 0.0, np.sin(yaw)])
-        up = np.cross(right, forward)
-        right, up = right * np.cos(roll) + up * np.sin(roll), up * np.cos(roll) - right * np.sin(roll)
-        return np.stack([right, up, forward])
+        return _axes(self.yaw, self.pitch, self.roll)
+
+    @property
+    def _middle(self) -> tuple[float, float]:
+        width, height = self.canvas_size
+        return (width - 1) / 2, (height - 1) / 2
 
     def to_canvas(self, points: Points) -> tuple[Points, Points]:
         """World points (..., 3) -> canvas pixels (..., 2) and distance along the view (...,).
@@ -69,19 +70,22 @@ class Camera:
     def polygon(self, corners: Points) -> Points:
         """A flat polygon in the world, cut at the near plane, in canvas pixels; (0, 2) when nothing is left."""
         seen = (np.asarray(corners, float) - np.asarray(self.position)) @ self.axes().T
-        kept: list[Points] = []
-        for here, after in zip(seen, np.roll(seen, -1, axis=0), strict=True):
-            if here[2] >= NEAR:
-                kept.append(here)
-            if (here[2] >= NEAR) != (after[2] >= NEAR):
-                kept.append(here + (after - here) * (NEAR - here[2]) / (after[2] - here[2]))
-        if len(kept) < 3:
-            return np.zeros((0, 2))
-        cut = np.stack(kept)
-        width, height = self.canvas_size
-        x = (width - 1) / 2 + cut[:, 0] * self.focal / cut[:, 2]
-        y = (height - 1) / 2 - cut[:, 1] * self.focal / cut[:, 2]
-        return np.clip(np.stack([x, y], axis=1), -20_000, 20_000)
+        if seen[:, 2].min() < NEAR:
+            kept: list[Points] = []
+            for here, after in zip(seen, np.roll(seen, -1, axis=0), strict=True):
+                if here[2] >= NEAR:
+                    kept.append(here)
+                if (here[2] >= NEAR) != (after[2] >= NEAR):
+                    kept.append(here + (after - here) * (NEAR - here[2]) / (after[2] - here[2]))
+            if len(kept) < 3:
+                return np.zeros((0, 2))
+            seen = np.stack(kept)
+        factor = self.focal / seen[:, 2]
+        middle_x, middle_y = self._middle
+        spots = np.empty((len(seen), 2))
+        spots[:, 0] = middle_x + seen[:, 0] * factor
+        spots[:, 1] = middle_y - seen[:, 1] * factor
+        return np.clip(spots, -20_000, 20_000)
 
     def to_picture(self, canvas: Points) -> Points:
         """Canvas pixels (..., 2) -> pixels of the picture, through the lens."""
@@ -99,13 +103,24 @@ class Camera:
 
     def lens_maps(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """For each pixel of the picture the canvas pixel that it shows: two (h, w) maps for ``cv2.remap``."""
-        x, y = np.meshgrid(
-            np.arange(self.size[0]) - (self.size[0] - 1) / 2, np.arange(self.size[1]) - (self.size[1] - 1) / 2
-        )
-        square = (x**2 + y**2) / (np.hypot(*self.size) / 2) ** 2
-        factor = 1 + self.distortion * square
+        x = (np.arange(self.size[0]) - (self.size[0] - 1) / 2).astype(np.float32)[None]
+        y = (np.arange(self.size[1]) - (self.size[1] - 1) / 2).astype(np.float32)[:, None]
+        bend = np.float32(self.distortion / (np.hypot(*self.size) / 2) ** 2)
+        factor = 1 + bend * (x * x) + bend * (y * y)
         width, height = self.canvas_size
-        return (x * factor + (width - 1) / 2).astype(np.float32), (y * factor + (height - 1) / 2).astype(np.float32)
+        return x * factor + np.float32((width - 1) / 2), y * factor + np.float32((height - 1) / 2)
+
+
+@lru_cache(maxsize=64)
+def _axes(yaw_degrees: float, pitch_degrees: float, roll_degrees: float) -> Points:
+    yaw, pitch, roll = np.radians((yaw_degrees, pitch_degrees, roll_degrees))
+    forward = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
+    right = np.array([np.cos(yaw), 0.0, np.sin(yaw)])
+    up = np.cross(right, forward)
+    right, up = right * np.cos(roll) + up * np.sin(roll), up * np.cos(roll) - right * np.sin(roll)
+    axes = np.stack([right, up, forward])
+    axes.setflags(write=False)
+    return axes
 
 
 def perspective(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:

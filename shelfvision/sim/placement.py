@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shelfvision.sim.optics import Camera
 from shelfvision.sim.stocking import Place
 
-BIN = 7.5  # degrees between the directions from which packages are drawn
+BIN = 10.0  # degrees between the directions from which packages are drawn
 SIDEWAYS = 58.0  # degrees; seen more from the side than this, a box's front no longer fixes its picture
 FloatArray = NDArray[np.float64]
 
@@ -51,8 +51,8 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     own = np.where(is_block & ~back, turn, 0.0)  # degrees by which a box's front is turned to the right
     relative = (azimuth - own + 180) % 360 - 180
 
-    shown_azimuth = np.where(is_block & ~lying, np.clip(BIN * np.rint(relative / BIN), -82.5, 82.5), 0.0)
-    shown_elevation = np.where(~is_flat & ~lying, np.clip(BIN * np.rint(elevation / BIN), -52.5, 75.0), 0.0)
+    shown_azimuth = np.where(is_block & ~lying, np.clip(BIN * np.rint(relative / BIN), -80.0, 80.0), 0.0)
+    shown_elevation = np.where(~is_flat & ~lying, np.clip(BIN * np.rint(elevation / BIN), -50.0, 80.0), 0.0)
     shown_turn = np.where(is_round, turn, np.where(back, 180.0, 0.0))
 
     facing = np.radians(np.where(is_round, azimuth, own))
@@ -88,8 +88,6 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     width, height = camera.canvas_size
     inside = (high[:, 0] > 0) & (low[:, 0] < width) & (high[:, 1] > 0) & (low[:, 1] < height)
     visible = inside & (distance.min(axis=1, initial=np.inf) > 10) & (middle_distance > 12)
-    tight_low, tight_high = anchors.min(axis=1), anchors.max(axis=1)
-    del tight_low, tight_high
     return Projections(anchors, shown_azimuth, shown_elevation, shown_turn, level, scale, low, high, visible)
 
 

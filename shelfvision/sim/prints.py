@@ -6,7 +6,9 @@ Near-twins share everything but the flavour: accent colour, flavour word, pictur
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pic
 from shelfvision.sim.photographs import load_photograph
 from shelfvision.sim.words import Wording
 
+_KEPT = 16.0  # pixels a centimetre
 BACKGROUNDS = ("plain", "gradient", "halo", "split", "diagonal", "arch", "stripes", "checks", "dots", "bands")
 PLATES = ("none", "none", "oval", "bar", "band", "slant")
 BADGES = ("none", "none", "circle", "star", "flag")
@@ -93,7 +96,41 @@ def paint_front(design: Design, width_cm: float, height_cm: float, pixels_per_cm
     Returns:
         (height_cm * pixels_per_cm, width_cm * pixels_per_cm, 3) BGR, at least 4x4.
     """
+    return _sized(_front, design, width_cm, height_cm, pixels_per_cm)
+
+
+def paint_front_once(design: Design, width_cm: float, height_cm: float, pixels_per_cm: float) -> Image:
+    """As ``paint_front``, for a size that will not be asked for again: nothing is kept."""
+    return _front(design, max(round(width_cm * pixels_per_cm), 4), max(round(height_cm * pixels_per_cm), 4))
+
+
+def paint_back(design: Design, width_cm: float, height_cm: float, pixels_per_cm: float) -> Image:
+    """The back or side print: nutrition table, small print, barcode; same size rule as ``paint_front``."""
+    return _sized(_back, design, width_cm, height_cm, pixels_per_cm)
+
+
+def _sized(
+    paint: Callable[[Design, int, int], Image], design: Design, width_cm: float, height_cm: float, pixels_per_cm: float
+) -> Image:
+    """A print at a resolution: painted as it is for close views, else shrunk from one kept at ``_KEPT`` pixels a cm.
+
+    Shrinking is quicker than painting and blurs small words as a camera does.
+    """
     width, height = max(round(width_cm * pixels_per_cm), 4), max(round(height_cm * pixels_per_cm), 4)
+    if pixels_per_cm >= _KEPT:
+        return paint(design, width, height)
+    full = _kept_print(paint, design, max(round(width_cm * _KEPT), 4), max(round(height_cm * _KEPT), 4))
+    return np.asarray(cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@lru_cache(maxsize=400)
+def _kept_print(paint: Callable[[Design, int, int], Image], design: Design, width: int, height: int) -> Image:
+    image = paint(design, width, height)
+    image.setflags(write=False)
+    return image
+
+
+def _front(design: Design, width: int, height: int) -> Image:
     rng = np.random.default_rng(design.seed)
     image = np.empty((height, width, 3), np.uint8)
     _paint_background(image, design, rng)
@@ -104,9 +141,7 @@ def paint_front(design: Design, width_cm: float, height_cm: float, pixels_per_cm
     return image
 
 
-def paint_back(design: Design, width_cm: float, height_cm: float, pixels_per_cm: float) -> Image:
-    """The back or side print: nutrition table, small print, barcode; same size rule as ``paint_front``."""
-    width, height = max(round(width_cm * pixels_per_cm), 4), max(round(height_cm * pixels_per_cm), 4)
+def _back(design: Design, width: int, height: int) -> Image:
     rng = np.random.default_rng(design.seed + 1)
     scheme = design.scheme
     image = np.empty((height, width, 3), np.uint8)
@@ -126,7 +161,7 @@ def paint_back(design: Design, width_cm: float, height_cm: float, pixels_per_cm:
     else:
         ink = scheme.ink
     inner = margin * 1.6
-    line = max(0.24 * pixels_per_cm, height / 60)
+    line = max(height / 42, 2.0)
     write_small_print(image, (inner, height * 0.22, width - inner, height * 0.42), line, ink, rng)
     _nutrition_table(image, (inner, height * 0.45, width - inner, height * 0.7), ink)
     if rng.random() < 0.8:

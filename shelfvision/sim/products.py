@@ -50,8 +50,15 @@ class Packaging:
 
 
 def _packaging(family: str, solid: str, size: tuple[float, float, float], material: str, **extra: object) -> Packaging:
-    blank = Packaging("", family, "", "", "", size, solid, material, None, 0)
-    return replace(blank, **extra)  # type: ignore[arg-type]
+    # plain floats: NumPy's scalars would turn the float32 maps of a view into float64
+    width, height, depth = (float(side) for side in size)
+    plain = {name: float(value) if isinstance(value, np.floating) else value for name, value in extra.items()}
+    for name in ("profile", "label_cm"):
+        if name in plain:
+            plain[name] = np.asarray(plain[name], float).tolist()
+            plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
+    blank = Packaging("", family, "", "", "", (width, height, depth), solid, material, None, 0)
+    return replace(blank, **plain)  # type: ignore[arg-type]
 
 
 def _carton(rng: np.random.Generator) -> Packaging:

@@ -23,10 +23,10 @@ from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.palette import hsv, mix
 from shelfvision.sim.pictures import Image
 from shelfvision.sim.placement import BIN, Projections, project_places
-from shelfvision.sim.prints import paint_front
+from shelfvision.sim.prints import paint_front_once
 from shelfvision.sim.products import Packaging, make_assortment
 from shelfvision.sim.scene_settings import SceneSettings
-from shelfvision.sim.stocking import Place, ShelfSlot, disturb, stock_board
+from shelfvision.sim.stocking import Place, ShelfSlot, Stocker, disturb, stock_board
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, ends exclusive
 
@@ -62,6 +62,7 @@ class Scene:
         settings: what to build.
         seed: decides everything else.
         assortment: products to stock; made from the seed when absent.
+        stocker: puts slots on one board; see ``stocking.stock_board``.
         cache: sprites to share between scenes.
         backdrop: photograph of what is behind and beside the furniture.
 
@@ -75,6 +76,7 @@ class Scene:
         seed: int | np.random.SeedSequence,
         *,
         assortment: Sequence[Packaging] | None = None,
+        stocker: Stocker = stock_board,
         cache: SpriteCache | None = None,
         backdrop: Image | None = None,
     ) -> None:
@@ -99,7 +101,7 @@ class Scene:
                 continue
             self._reach[number] = reach
             down = float(np.degrees(np.arctan2(settings.height_cm - board.top - 8, settings.distance_cm)))
-            self.slots += stock_board(self.fixture, number, reach, products, settings, down, stock_rng)
+            self.slots += stocker(self.fixture, number, reach, products, settings, down, stock_rng)
         if self._reach and not self.slots:
             raise ConfigError("scene: no product of the assortment fits on a board; use more products or fewer boards")
         disturb(self.slots, products, self.fixture, settings, stock_rng)
@@ -118,7 +120,7 @@ class Scene:
         )
         width, height = self.camera.canvas_size
         self._canvas = np.zeros((height, width, 3), np.uint8)
-        self._canvas_ids = np.zeros((height, width), np.int32)
+        self._canvas_ids = np.zeros((height, width), np.uint16)
         self._image = np.zeros((settings.size[1], settings.size[0], 3), np.uint8)
         self.instance_map = np.zeros((settings.size[1], settings.size[0]), np.int32)
         self._repaint((0, 0, width, height))
@@ -236,6 +238,21 @@ class Scene:
     def unlit_sprite(self, identity: int) -> Image:
         """One unit's own picture, (h, w, 4) BGRA with colour multiplied by cover, to be carried in a hand."""
         return self._sprite(identity - 1).pixels
+
+    def light(self, identity: int | None = None) -> NDArray[np.float64]:
+        """(3,) BGR factors of the light: at one unit's place, its shade included, or on the whole."""
+        if identity is None:
+            return self._light.reshape(-1, 3).mean(axis=0) / UNIT
+        x, y = self._projections.anchors[identity - 1].mean(axis=0)
+        height, width = self._light.shape[:2]
+        here = self._light[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))]
+        return np.asarray(here / UNIT * self._gain[identity - 1])
+
+    def standing(self, identity: int) -> NDArray[np.float64]:
+        """(2, 3) affine map from pixels of `unlit_sprite` to the picture, where the unit stands."""
+        spots = self.camera.to_picture(self._projections.anchors[identity - 1])
+        source = self._sprite(identity - 1).anchors[[0, 1, 3]].astype(np.float32)
+        return np.asarray(cv2.getAffineTransform(source, spots[[0, 1, 3]].astype(np.float32)), np.float64)
 
     def _sprite(self, index: int):  # noqa: ANN202 - Sprite
         places = self._projections
@@ -391,9 +408,9 @@ class Scene:
         self._image[y1:y2, x1:x2] = cv2.remap(
             self._canvas, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        columns = np.clip(np.rint(map_x), 0, self._canvas.shape[1] - 1).astype(np.intp)
-        rows = np.clip(np.rint(map_y), 0, self._canvas.shape[0] - 1).astype(np.intp)
-        self.instance_map[y1:y2, x1:x2] = self._canvas_ids[rows, columns]
+        # identities fit in 16 bits, which OpenCV can remap: the nearest canvas pixel, as the picture's main part
+        ids = cv2.remap(self._canvas_ids, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        self.instance_map[y1:y2, x1:x2] = ids
         return int(x1), int(y1), int(x2), int(y2)
 
     def _paint(self, layer: Layer) -> None:
@@ -551,7 +568,7 @@ def _tray_print(slot: ShelfSlot, width: float, height: float, pixels_per_cm: flo
         picture = np.empty((max(round(height * pixels_per_cm), 4), max(round(width * pixels_per_cm), 4), 3), np.uint8)
         picture[:] = (95, 135, 170)
         return picture
-    picture = paint_front(design, min(width, height * 5), height, pixels_per_cm)
+    picture = paint_front_once(design, min(width, height * 5), height, pixels_per_cm)
     wanted = max(round(width * pixels_per_cm), 4)
     if wanted > picture.shape[1]:
         before = (wanted - picture.shape[1]) // 2

@@ -37,7 +37,7 @@ class RoundView:
     lid: NDArray[np.bool_]  # pixels of the flat top
     lid_x: FloatArray  # -1 to 1 across the top
     lid_z: FloatArray  # -1 to 1, front positive
-    normal: FloatArray  # (h, w, 3) surface direction: right, up in the world, towards the viewer's side
+    normal: tuple[FloatArray, FloatArray, FloatArray]  # surface direction: right, up in the world, towards the viewer
     foot: tuple[float, float]  # pixel of the centre of the foot
 
 
@@ -67,66 +67,75 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
         pixels_per_cm: resolution.
         elevation: degrees; the camera above sees the flat top, the camera below does not see the foot's underside.
     """
-    oversampling = 2 if pixels_per_cm <= 14 else 1
-    fine = oversampling * pixels_per_cm
+    oversampling = 2 if pixels_per_cm <= 12 else 1
+    fine = np.float32(oversampling * pixels_per_cm)
     el = np.radians(elevation)
-    cos, sin = np.cos(el), np.sin(el)
-    rings = _rings(profile, 0.45 / fine)
-    rings = rings if elevation >= 0 else rings[::-1]
-    widest, tall = max(r for _, r in profile), profile[-1][0]
-    columns = oversampling * 2 * int(np.ceil(widest * pixels_per_cm) + 1)
-    top = tall * cos + widest * abs(sin)
+    cos, sin = np.float32(np.cos(el)), np.float32(np.sin(el))
+    rings = _rings(profile, 0.62 / float(fine))
+    rings = (rings if elevation >= 0 else rings[::-1]).astype(np.float32)
+    widest, tall = max(r for _, r in profile), np.float32(profile[-1][0])
     below = widest * abs(sin)
-    rows = oversampling * int(np.ceil((top + below) * pixels_per_cm) + 4)
-    foot = columns / 2, top * fine + 2.0 * oversampling
-    x = (np.arange(columns) + 0.5 - foot[0]) / fine
-    radius = rings[:, 1:2]
-    inside = radius > np.abs(x)[None]
-    z = np.sqrt(np.clip(radius**2 - x[None] ** 2, 0, None))
-    row = np.floor(foot[1] - (rings[:, 0:1] * cos - z * sin) * fine).astype(np.int64)
+    rows = oversampling * int(np.ceil((tall * cos + 2 * below) * pixels_per_cm) + 4)
+    half = oversampling * int(np.ceil(widest * pixels_per_cm) + 1)
+    foot_row = np.float32((tall * cos + below) * fine + 2.0 * oversampling)
+    # the body is symmetric: work out its right half
+    x = (np.arange(half, dtype=np.float32) + np.float32(0.5)) / fine
+    depth_square = rings[:, 1:2] ** 2 - x[None] ** 2
+    inside = depth_square > 0
+    z = np.sqrt(np.maximum(depth_square, 0))
+    row = (foot_row - (rings[:, 0:1] * cos - z * sin) * fine).astype(np.int32)
     inside &= (row >= 0) & (row < rows)
-    ring_at = np.full(rows * columns, -1, np.int32)
-    index = row * columns + np.arange(columns)[None]
-    ring_at[index[inside]] = np.broadcast_to(np.arange(len(rings))[:, None], index.shape)[inside]
-    ring_at = ring_at.reshape(rows, columns)
+    ring_at = np.full(rows * half, -1, np.int32)
+    index = row * half + np.arange(half, dtype=np.int32)[None]
+    ring_at[index[inside]] = np.broadcast_to(np.arange(len(rings), dtype=np.int32)[:, None], index.shape)[inside]
+    ring_at = ring_at.reshape(rows, half)
     shown = ring_at >= 0
-    height, ring_radius, slope = (rings[ring_at, k] for k in range(3))
-    across = np.clip(x[None] / np.maximum(ring_radius, 1e-6), -1, 1)
-    lid = np.zeros((rows, columns), bool)
-    lid_x, lid_z = np.zeros((rows, columns)), np.zeros((rows, columns))
-    if elevation > 0.5:
-        up = (foot[1] - (np.arange(rows) + 0.5))[:, None] / fine
-        depth = (tall * cos - up) / sin
-        end = profile[-1][1]
-        lid = depth**2 + x[None] ** 2 < end**2
-        lid_x, lid_z = np.broadcast_to(x[None] / max(end, 1e-6), lid.shape), depth / max(end, 1e-6) + 0 * lid_x
-        shown = shown | lid
-    facing = np.sqrt(1 - across**2)
-    normal = np.stack([across * np.cos(slope), np.sin(slope), facing * np.cos(slope)], axis=-1)
-    normal[lid] = (0, 1, 0)
+    up = (foot_row - (np.arange(rows, dtype=np.float32) + np.float32(0.5)))[:, None] / fine
+    lid = np.zeros((rows, half), bool)
+    lid_depth = np.zeros((rows, 1), np.float32)
+    end = np.float32(max(profile[-1][1], 1e-3))
+    bottom = np.zeros((rows, half), bool)
+    if elevation < -0.5:  # the underside, which a board mostly hides
+        bottom = ((up / -sin) ** 2 + x[None] ** 2 < profile[0][1] ** 2) & ~shown
+    elif elevation > 0.5:
+        lid_depth = (tall * cos - up) / sin
+        lid = lid_depth**2 + x[None] ** 2 < end**2
+    shown |= lid | bottom
 
-    size = rows // oversampling, columns // oversampling
+    size = rows // oversampling, half // oversampling
     cover = cv2.resize(shown.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
     if oversampling == 1:
-        cover = cv2.GaussianBlur(cover, (3, 3), 0) * (cover > 0)
-    # each final pixel shows one of its fine ones, the first that hits the package
-    blocks = shown.reshape(size[0], oversampling, size[1], oversampling).transpose(0, 2, 1, 3)
-    choice = blocks.reshape(*size, oversampling**2).argmax(-1)
-    pick_row = oversampling * np.arange(size[0])[:, None] + choice // oversampling
-    pick_column = oversampling * np.arange(size[1])[None] + choice % oversampling
+        cover = cv2.GaussianBlur(cover, (3, 3), 0, borderType=cv2.BORDER_REPLICATE) * (cover > 0)
+        pick_row, pick_column = np.arange(rows)[:, None], np.arange(half)[None]
+    else:
+        # each final pixel shows one of its four fine ones, the first that hits the package
+        blocks = shown.reshape(size[0], 2, size[1], 2).transpose(0, 2, 1, 3)
+        choice = blocks.reshape(*size, 4).argmax(-1)
+        pick_row = 2 * np.arange(size[0])[:, None] + choice // 2
+        pick_column = 2 * np.arange(size[1])[None] + choice % 2
+        ring_at, lid, bottom = (part[pick_row, pick_column] for part in (ring_at, lid, bottom))
 
-    def coarse(values: NDArray[np.floating]) -> FloatArray:
-        return np.ascontiguousarray(values[pick_row, pick_column], np.float32)
+    xs = x[pick_column]
+    height, radius, slope = (rings[:, k][ring_at] for k in range(3))
+    across = np.minimum(xs / np.maximum(radius, np.float32(1e-6)), 1)
+    forward = np.sqrt(1 - across**2)
+    height[bottom] = 0
+    slope[bottom] = -np.pi / 2
+    slope[lid] = np.pi / 2
+    level = np.cos(slope)
+
+    def whole(right: FloatArray, *, odd: bool = False) -> FloatArray:
+        return np.ascontiguousarray(np.concatenate([(-right if odd else right)[:, ::-1], right], axis=1), np.float32)
 
     return RoundView(
-        cover=cover,
-        turn=coarse(np.arcsin(across) / (2 * np.pi)),
-        height=coarse(height),
-        lid=lid[pick_row, pick_column],
-        lid_x=coarse(np.asarray(lid_x)),
-        lid_z=coarse(lid_z),
-        normal=coarse(normal),
-        foot=(foot[0] / oversampling, foot[1] / oversampling),
+        cover=whole(cover),
+        turn=whole(np.arcsin(across) / np.float32(2 * np.pi), odd=True),
+        height=whole(height),
+        lid=np.concatenate([lid[:, ::-1], lid], axis=1),
+        lid_x=whole(np.broadcast_to(xs / end, size), odd=True),
+        lid_z=whole(np.broadcast_to(lid_depth[pick_row, 0] / end, size)),
+        normal=(whole(across * level, odd=True), whole(np.sin(slope)), whole(forward * level)),
+        foot=(float(size[1]), float(foot_row) / oversampling),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -66,6 +67,23 @@ class ShelfSlot:
         """Least and greatest x of one facing."""
         step = (self.right - self.left) / self.facings
         return self.left + column * step, self.left + (column + 1) * step
+
+
+class Stocker(Protocol):
+    """Puts slots on a board, as `stock_board` does."""
+
+    def __call__(
+        self,
+        fixture: Fixture,
+        number: int,
+        reach: tuple[float, float],
+        assortment: Sequence[Packaging],
+        settings: SceneSettings,
+        steepness: float,
+        rng: np.random.Generator,
+        /,
+    ) -> list[ShelfSlot]:
+        """Slots from left to right."""
 
 
 def _fits(pack: Packaging, clearance: float, depth: float, steepness: float) -> bool:
@@ -188,8 +206,8 @@ def _make_slot(
     taken: list[Place] = []
     while any(columns):
         left_over = np.array([len(column) for column in columns], float)
-        chances = left_over ** (3.0 * settings.faced_up + 0.5) * (left_over > 0)
-        taken.append(columns[int(rng.choice(facings, p=chances / chances.sum()))].pop(0))
+        chances = np.cumsum(left_over ** (3.0 * settings.faced_up + 0.5) * (left_over > 0))
+        taken.append(columns[int(np.searchsorted(chances, rng.random() * chances[-1], side="right"))].pop(0))
     slot.places = taken
     slot.count = _stock(slot.capacity, settings.fill, rng)
     return slot
@@ -201,7 +219,7 @@ def _turn(pack: Packaging, settings: SceneSettings, rng: np.random.Generator) ->
         return (
             float(rng.choice((180, 90, -90, 60, -60, 135)))
             if odd
-            else float(15 * round(rng.normal(0, 0.5 + settings.loose)))
+            else float(20 * round(rng.normal(0, 0.3 + 0.5 * settings.loose)))
         )
     if odd and rng.random() < 0.4:
         return 180.0

@@ -8,23 +8,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.pictures import polygon
+from shelfvision.sim.pictures import Image, polygon
+from shelfvision.sim.solids import Profile, round_view
 
 FloatArray = NDArray[np.float32]
 CRINKLES = 14  # different crumpled films kept
 
 
-def round_light(normal: FloatArray, material: str) -> tuple[FloatArray, FloatArray]:
+def _round_light(normal: tuple[FloatArray, FloatArray, FloatArray], material: str) -> tuple[FloatArray, FloatArray]:
     """Light on a surface of revolution under shop lamps.
 
     Args:
-        normal: (h, w, 3) directions right, up, forward.
+        normal: (h, w) parts of the direction: right, up, forward.
         material: matt, glossy, metallic or transparent.
 
     Returns:
         (h, w) factors for the print's colour, and (h, w) white added on top, 0 to 1.
     """
-    right, up, forward = normal[..., 0], normal[..., 1], normal[..., 2]
+    right, up, forward = normal
     diffuse = 0.5 + 0.5 * np.clip(0.86 * forward + 0.3 * up - 0.12 * right, 0, 1)
     if material == "matt":
         return diffuse.astype(np.float32), (0.05 * np.clip(forward, 0, 1) ** 8).astype(np.float32)
@@ -38,6 +39,27 @@ def round_light(normal: FloatArray, material: str) -> tuple[FloatArray, FloatArr
         rim = np.clip(1 - forward, 0, 1) ** 3
         return (diffuse * (1.05 - 0.55 * rim)).astype(np.float32), (0.55 * shine + 0.1 * rim).astype(np.float32)
     return diffuse.astype(np.float32), (0.34 * shine).astype(np.float32)
+
+
+@lru_cache(maxsize=160)
+def round_light(profile: Profile, pixels_per_cm: float, elevation: float, material: str) -> tuple[Image, Image, Image]:
+    """Light on the view of a surface of revolution, ready to be multiplied and added.
+
+    Returns:
+        (h, w, 3) factors with 128 for one, (h, w) white to add, (h, w) cover; all uint8.
+    """
+    view = round_view(profile, pixels_per_cm, elevation)
+    colour, white = _round_light(view.normal, material)
+    if view.lid.any():
+        colour = np.where(view.lid, 1.02, colour).astype(np.float32)
+        tilt = 0.1 * np.clip(1 - 3 * np.abs(view.lid_x + 0.4 * view.lid_z), 0, 1)
+        white = np.where(view.lid, tilt, white).astype(np.float32)
+    factor = np.clip(colour * 128, 0, 255).astype(np.uint8)
+    return (
+        cv2.merge([factor] * 3),
+        np.clip(white * 255, 0, 255).astype(np.uint8),
+        np.round(view.cover * 255).astype(np.uint8),
+    )
 
 
 @lru_cache(maxsize=CRINKLES)

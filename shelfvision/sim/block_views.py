@@ -1,0 +1,149 @@
+"""Pictures of boxes, cartons and multipacks: printed faces in parallel projection."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfvision.sim.pack_sprite import Sprite, make_sprite, multiply_light
+from shelfvision.sim.palette import Colour, mix
+from shelfvision.sim.pictures import Image, ellipse
+from shelfvision.sim.prints import paint_back, paint_front
+from shelfvision.sim.products import Packaging
+from shelfvision.sim.round_views import round_front
+from shelfvision.sim.solids import Face, block_faces, faces_camera, project
+from shelfvision.sim.surfaces import CRINKLES, crinkle
+
+
+def block_sprite(pack: Packaging, pixels_per_cm: float, azimuth: float, elevation: float, *, back: bool) -> Sprite:
+    """A box, carton or multipack from a direction; ``back`` turns its back to the front."""
+    width, height, depth = pack.size_cm
+    faces = [f for f in block_faces(pack.size_cm, pack.gable_cm) if faces_camera(f, azimuth, elevation)]
+    p = pixels_per_cm
+    corners = [project(np.asarray(face.corners), azimuth, elevation) for face in faces]
+    everything = np.concatenate(corners)
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    size = int(np.ceil((high[0] - low[0]) * p)) + 3, int(np.ceil((high[1] - low[1]) * p)) + 3
+    pixels, cover = np.zeros((size[1], size[0], 3), np.uint8), np.zeros((size[1], size[0]), np.uint8)
+    prints = {"side": (depth, height - pack.gable_cm), "top": (width, depth), "front": (width, height - pack.gable_cm)}
+    for face, flat in zip(faces, corners, strict=True):
+        spot = np.stack([(flat[:, 0] - low[0]) * p + 1, (high[1] - flat[:, 1]) * p + 1], axis=1)
+        outline = np.round(spot * 16).astype(np.int32)
+        cv2.fillConvexPoly(cover, outline, 255, cv2.LINE_AA, 4)
+        plain = _plain_face(pack, face)
+        if plain is not None:
+            cv2.fillConvexPoly(pixels, outline, plain, cv2.LINE_AA, 4)
+        else:
+            _paint_face(pack, face, spot, pixels, prints[face.name], p, back=back)
+        _paint_edges(pack, face, spot, pixels, p)
+    front = np.array(
+        [
+            (-width / 2, 0, depth / 2),
+            (width / 2, 0, depth / 2),
+            (width / 2, height, depth / 2),
+            (-width / 2, height, depth / 2),
+        ]
+    )
+    seen = project(front, azimuth, elevation)
+    anchors = np.stack([(seen[:, 0] - low[0]) * p + 1, (high[1] - seen[:, 1]) * p + 1], axis=1)
+    return make_sprite(pixels, cover, anchors, depth / 2, turns=False)
+
+
+def _plain_face(pack: Packaging, face: Face) -> Colour | None:
+    """The colour of a face without print; None for a printed one."""
+    assert pack.design is not None
+    if face.name in {"front", "side"} or pack.member is not None:
+        return None
+    scheme = pack.design.scheme
+    share = {"slope": 0.25, "fin": 0.1}.get(face.name, 0.0)
+    blue, green, red = mix(scheme.base, scheme.second, share)
+    return min(int(blue * face.light), 255), min(int(green * face.light), 255), min(int(red * face.light), 255)
+
+
+def _paint_face(
+    pack: Packaging,
+    face: Face,
+    spot: NDArray[np.floating],
+    pixels: Image,
+    size_cm: tuple[float, float],
+    p: float,
+    *,
+    back: bool,
+) -> None:
+    """Warp a face's print to its corners ``spot`` (4, 2)."""
+    printed = _face_print(pack, face.name, *size_cm, p, back=back)
+    rows, columns = printed.shape[:2]
+    # three corners fix the parallelogram
+    source = np.array([(-0.5, rows - 0.5), (columns - 0.5, rows - 0.5), (-0.5, -0.5)], np.float32)
+    matrix = cv2.getAffineTransform(source, spot[[3, 2, 0]].astype(np.float32))
+    left, top = np.maximum(np.floor(spot.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(np.ceil(spot.max(axis=0)).astype(int) + 2, pixels.shape[1::-1])
+    matrix[:, 2] -= (left, top)
+    size = int(right - left), int(bottom - top)
+    mask = np.zeros(size[::-1], np.uint8)
+    cv2.fillConvexPoly(mask, np.round((spot - (left, top)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    warped = cv2.warpAffine(printed, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if pack.material == "glossy" and face.name == "front":
+        ramp = np.repeat(np.linspace(1.1, 0.9, size[1], dtype=np.float32)[:, None], size[0], axis=1)
+        warped = multiply_light(warped, ramp * np.float32(face.light), 0.04 * np.clip(ramp - 0.95, 0, 1))
+    elif face.light != 1.0:
+        warped = cv2.convertScaleAbs(warped, alpha=face.light)
+    cv2.copyTo(warped, mask, pixels[top:bottom, left:right])
+
+
+def _paint_edges(pack: Packaging, face: Face, spot: NDArray[np.floating], pixels: Image, p: float) -> None:
+    """Worn edges are lighter; a box's lid and a carton's fin show their folds."""
+    if p < 3 or face.name == "cheek" or pack.member is not None:
+        return
+    assert pack.design is not None
+    base = pack.design.scheme.base
+    edge = np.round(spot[[3, 0, 1]] * 16).astype(np.int32)
+    cv2.polylines(pixels, [edge], False, mix(base, (255, 255, 255), 0.3), 1, cv2.LINE_AA, 4)
+    if face.name in {"top", "fin"}:
+        fold = np.round(np.stack([(spot[0] + spot[3]) / 2, (spot[1] + spot[2]) / 2]) * 16).astype(np.int32)
+        cv2.polylines(pixels, [fold], False, mix(base, (0, 0, 0), 0.3), 1, cv2.LINE_AA, 4)
+
+
+def _face_print(pack: Packaging, name: str, width: float, height: float, pixels_per_cm: float, *, back: bool) -> Image:
+    assert pack.design is not None
+    shape = max(round(height * pixels_per_cm), 3), max(round(width * pixels_per_cm), 3)
+    if pack.member is not None:
+        return _wrapped_members(pack, name, shape, pixels_per_cm)
+    if name == "front" and not back:
+        return paint_front(pack.design, width, height, pixels_per_cm)
+    return paint_back(pack.design, width, height, pixels_per_cm)
+
+
+def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int], pixels_per_cm: float) -> Image:
+    """Cans or bottles side by side under clear film."""
+    assert pack.member is not None
+    assert pack.design is not None
+    image = np.empty((*shape, 3), np.uint8)
+    image[:] = (60, 62, 64)
+    count = pack.members if name != "side" else 2
+    if name == "top":
+        for row in range(2):
+            for place in range(count):
+                centre = ((place + 0.5) * shape[1] / count, (row + 0.5) * shape[0] / 2)
+                ellipse(
+                    image,
+                    centre,
+                    (shape[1] / count * 0.45, shape[0] * 0.22),
+                    mix(pack.member.closure, (150, 150, 150), 0.5),
+                )
+    else:
+        single = round_front(pack.member, pixels_per_cm)
+        wide = shape[1] // count
+        if wide >= 2:
+            single = cv2.resize(single, (wide, shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
+            cover = single[..., 3:] / 255
+            for place in range(count):
+                part = image[:, place * wide : (place + 1) * wide]
+                part[:] = (part * (1 - cover) + single[..., :3] * cover).astype(np.uint8)
+        band = slice(int(shape[0] * 0.42), int(shape[0] * 0.62))
+        if pack.seed % 3 == 0:
+            image[band] = image[band] // 3 + np.asarray(pack.design.scheme.second, np.uint8) // 3 * 2
+    _, white = crinkle(pack.seed % CRINKLES)
+    film = cv2.resize(white, (shape[1], shape[0]))
+    return np.clip(image * 0.94 + 6 + (150 * film)[..., None], 0, 255).astype(np.uint8)
