@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +117,11 @@ def _face_print(pack: Packaging, name: str, width: float, height: float, pixels_
     return paint_back(pack.design, width, height, pixels_per_cm)
 
 
+@lru_cache(maxsize=64)
+def _member_front(member: Packaging) -> Image:
+    return round_front(member, 16.0)
+
+
 def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int], pixels_per_cm: float) -> Image:
     """Cans or bottles side by side under clear film."""
     assert pack.member is not None
@@ -133,10 +140,11 @@ def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int], pixels_
                     mix(pack.member.closure, (150, 150, 150), 0.5),
                 )
     else:
-        single = round_front(pack.member, pixels_per_cm)
         wide = shape[1] // count
         if wide >= 2:
-            single = cv2.resize(single, (wide, shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
+            single = cv2.resize(_member_front(pack.member), (wide, shape[0]), interpolation=cv2.INTER_AREA).astype(
+                np.float32
+            )
             cover = single[..., 3:] / 255
             for place in range(count):
                 part = image[:, place * wide : (place + 1) * wide]

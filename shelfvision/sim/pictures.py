@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -32,15 +33,15 @@ def ellipse(
 
 
 @lru_cache(maxsize=1)
-def _sphere() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Diffuse light, highlight and cover of a unit ball lit from the upper left, (64, 64) each."""
-    y, x = np.mgrid[-1:1:64j, -1:1:64j].astype(np.float32) * 1.04
+def _sphere() -> NDArray[np.float32]:
+    """Diffuse light, highlight and cover of a unit ball lit from the upper left, (64, 64, 3), each times cover."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j] * 1.04
     square = x * x + y * y
     z = np.sqrt(np.clip(1 - square, 0, 1))
     diffuse = 0.42 + 0.68 * np.clip(-0.45 * x - 0.6 * y + 0.66 * z, 0, 1)
     highlight = np.clip(-0.35 * x - 0.5 * y + 0.79 * z, 0, 1) ** 28
     cover = np.clip((1.02 - np.sqrt(square)) * 26, 0, 1)
-    return diffuse.astype(np.float32), highlight.astype(np.float32), cover.astype(np.float32)
+    return np.stack([diffuse * cover, highlight * cover, cover], axis=-1).astype(np.float32)
 
 
 def ball(
@@ -52,15 +53,15 @@ def ball(
     x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + size, image.shape[1]), min(top + size, image.shape[0])
     if x1 >= x2 or y1 >= y2:
         return
-    turn = cv2.getRotationMatrix2D((31.5, 31.5), angle, 1.0)
-    turn[:, :2] = turn[:, :2] @ np.diag([radii[0] / 32, radii[1] / 32])
-    turn[:, 2] = np.array([size / 2, size / 2]) - turn[:, :2] @ np.array([31.5, 31.5])
-    diffuse, highlight, cover = (
-        cv2.warpAffine(part, turn, (size, size))[y1 - top : y2 - top, x1 - left : x2 - left, None] for part in _sphere()
-    )
-    paint = np.asarray(colour, np.float32) * diffuse + 200 * highlight
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    wide, high = radii[0] / 32, radii[1] / 32
+    a, b, c, d = cos * wide, sin * high, -sin * wide, cos * high
+    turn = np.array([[a, b, size / 2 - 31.5 * (a + b)], [c, d, size / 2 - 31.5 * (c + d)]])
+    egg = cv2.warpAffine(_sphere(), turn, (size, size))[y1 - top : y2 - top, x1 - left : x2 - left]
     patch = image[y1:y2, x1:x2]
-    patch[:] = np.clip(patch * (1 - cover) + paint * cover, 0, 255).astype(np.uint8)
+    paint = egg[..., :1] * np.array(colour, np.float32) + 200 * egg[..., 1:2] + patch * (1 - egg[..., 2:])
+    np.minimum(paint, 255, out=paint)
+    patch[:] = paint
 
 
 def _leaf(image: Image, x: float, y: float, length: float, angle: float, colour: Colour) -> None:

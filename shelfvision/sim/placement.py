@@ -81,7 +81,8 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
             camera, foot[sideways], size[sideways], shown_azimuth[sideways], shown_elevation[sideways], scale[sideways]
         )
 
-    level = np.clip(2.0 ** (np.rint(np.log2(np.maximum(scale, 0.1)) * 2) / 2), 2.0**0.5, 64.0)
+    # sprites come in octaves: shrunk to no less than 0.61 of their size, stretched to no more than 1.23
+    level = np.clip(2.0 ** np.rint(np.log2(np.maximum(scale, 0.1)) + 0.2), 2.0, 64.0)
     reach = (np.hypot(np.hypot(size[:, 0], size[:, 2]), size[:, 1]) * 0.62 * scale * 1.25)[:, None] + 2
     centre, _ = camera.to_canvas(middle)
     low, high = np.minimum(anchors.min(axis=1), centre - reach), np.maximum(anchors.max(axis=1), centre + reach)

@@ -119,13 +119,22 @@ def _sized(
     width, height = max(round(width_cm * pixels_per_cm), 4), max(round(height_cm * pixels_per_cm), 4)
     if pixels_per_cm >= _KEPT:
         return paint(design, width, height)
-    full = _kept_print(paint, design, max(round(width_cm * _KEPT), 4), max(round(height_cm * _KEPT), 4))
+    full = _kept_print(paint, design, width_cm, height_cm, pixels_per_cm <= _KEPT / 2)
     return np.asarray(cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-@lru_cache(maxsize=400)
-def _kept_print(paint: Callable[[Design, int, int], Image], design: Design, width: int, height: int) -> Image:
-    image = paint(design, width, height)
+@lru_cache(maxsize=600)
+def _kept_print(
+    paint: Callable[[Design, int, int], Image], design: Design, width_cm: float, height_cm: float, half: bool
+) -> Image:
+    width, height = max(round(width_cm * _KEPT), 4), max(round(height_cm * _KEPT), 4)
+    if half:
+        full = _kept_print(paint, design, width_cm, height_cm, False)
+        image = np.asarray(
+            cv2.resize(full, (max(width // 2, 4), max(height // 2, 4)), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    else:
+        image = paint(design, width, height)
     image.setflags(write=False)
     return image
 

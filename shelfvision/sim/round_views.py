@@ -16,6 +16,7 @@ from shelfvision.sim.solids import round_view
 from shelfvision.sim.surfaces import round_light
 
 Skin = tuple[Image, NDArray[np.uint8]]
+_FULL = 16.0
 
 
 def round_sprite(
@@ -24,7 +25,7 @@ def round_sprite(
     """A round package from an elevation, turned around its axis by ``turn`` degrees; ``skins`` keeps unrolled surfaces."""
     view = round_view(pack.profile, pixels_per_cm, elevation)
     factor, white, shape = round_light(pack.profile, pixels_per_cm, elevation, pack.material)
-    skin, gloss = skins.get((pack.sku, pixels_per_cm), lambda: _round_skin(pack, pixels_per_cm))
+    skin, gloss = _skin(pack, pixels_per_cm, skins)
     height = pack.size_cm[1]
     rows = len(gloss)
     around = skin.shape[1] * 2 // 3
@@ -59,6 +60,24 @@ def skin_bytes(skin: Skin) -> int:
     return skin[0].nbytes + skin[1].nbytes
 
 
+def _skin(pack: Packaging, pixels_per_cm: float, skins: ByteCache[Skin]) -> Skin:
+    """The unrolled surface; for distant views shrunk from the one at ``_FULL`` pixels a cm."""
+    if pixels_per_cm >= _FULL:
+        return skins.get((pack.sku, pixels_per_cm), lambda: _round_skin(pack, pixels_per_cm))
+
+    def shrink() -> Skin:
+        skin, gloss = skins.get((pack.sku, _FULL), lambda: _round_skin(pack, _FULL))
+        ratio, split = pixels_per_cm / _FULL, len(gloss)
+        width, rows = max(round(skin.shape[1] * ratio), 12), max(round(split * ratio), 4)
+        lid = max(round((len(skin) - split) * ratio), 3)
+        small = np.empty((rows + lid, width, 4), np.uint8)
+        cv2.resize(skin[:split], (width, rows), dst=small[:rows], interpolation=cv2.INTER_AREA)
+        cv2.resize(skin[split:], (width, lid), dst=small[rows:], interpolation=cv2.INTER_AREA)
+        return small, np.asarray(cv2.resize(gloss[:, None], (1, rows), interpolation=cv2.INTER_AREA)).ravel()
+
+    return skins.get((pack.sku, pixels_per_cm), shrink)
+
+
 def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
     """The surface unrolled one and a half times around, front at one third, with the lid below; and gloss of each row."""
     height = pack.size_cm[1]
@@ -71,8 +90,8 @@ def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
     def row(at_cm: float) -> int:
         return int(np.clip(round((height - at_cm) * pixels_per_cm), 0, rows))
 
-    skin[..., :3] = pack.content if pack.material == "transparent" else (178, 184, 188)
-    skin[..., 3] = 255 if pack.material != "transparent" else round(255 * pack.opacity)
+    bare = (*pack.content, round(255 * pack.opacity)) if pack.material == "transparent" else (178, 184, 188, 255)
+    skin[:] = np.array(bare, np.uint8)
     rng = np.random.default_rng(pack.seed + 2)
     if pack.material == "transparent":
         surface = pack.closure_cm - (height * rng.uniform(0.0, 0.06) + 0.4)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
 from shelfvision.sim.pack_sprite import Sprite, make_sprite, multiply_light
-from shelfvision.sim.palette import mix
+from shelfvision.sim.palette import Colour, mix
 from shelfvision.sim.photographs import load_pack_shot
 from shelfvision.sim.pictures import Image, kernels
 from shelfvision.sim.prints import paint_back, paint_front
@@ -32,20 +34,28 @@ def flat_sprite(pack: Packaging, pixels_per_cm: float, *, back: bool) -> Sprite:
     return make_sprite(pixels, cover, anchors, depth * 0.3, turns=False)
 
 
+@lru_cache(maxsize=32)
+def _filling(seed: int, colour: Colour, width: int, height: int) -> Image:
+    """What lies in a tray, at ten pixels a centimetre."""
+    rng = np.random.default_rng(seed + 4)
+    inner = np.empty((height * 10, width * 10, 3), np.uint8)
+    inner[:] = mix(colour, (30, 30, 50), 0.4)
+    for _ in range(4):
+        kernels(inner, (0, 0, inner.shape[1], inner.shape[0]), colour, rng)
+    return inner
+
+
 def _soft_print(pack: Packaging, shape: tuple[int, int], pixels_per_cm: float, *, back: bool) -> Image:
     assert pack.design is not None
     width, height, _ = pack.size_cm
     scheme = pack.design.scheme
     image = (paint_back if back else paint_front)(pack.design, width, height, pixels_per_cm)
     image = cv2.resize(image, (shape[1], shape[0])) if image.shape[:2] != shape else image
-    rng = np.random.default_rng(pack.seed + 3)
     colour, white = crinkle(pack.seed % CRINKLES)
     if pack.outline == "rim":
         edge = max(round(0.9 * pixels_per_cm), 1)
-        inner = np.empty((max(shape[0] - 2 * edge, 3), max(shape[1] - 2 * edge, 3), 3), np.uint8)
-        inner[:] = mix(pack.content, (30, 30, 50), 0.4)
-        for _ in range(4):
-            kernels(inner, (0, 0, inner.shape[1], inner.shape[0]), pack.content, rng)
+        inside = max(shape[1] - 2 * edge, 3), max(shape[0] - 2 * edge, 3)
+        inner = cv2.resize(_filling(pack.seed, pack.content, round(width), round(height)), inside)
         tall, wide = inner.shape[0], inner.shape[1]
         label = cv2.resize(image, (max(int(wide * 0.5), 2), max(int(tall * 0.55), 2)), interpolation=cv2.INTER_AREA)
         inner[
