@@ -163,15 +163,16 @@ def _smeared(picture: Image, smear: tuple[float, float]) -> Image:
     return np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.uint8)
 
 
-def shadow_stamp(sprite: Image, blur: float, shrink: int = 8) -> tuple[Stamp, float]:
-    """A blurred, shrunk stamp of a sprite's alpha for `Canvas.shadow`, and its scale: sprite pixels per stamp pixel.
+SHADOW_MARGIN = 8  # pixels of a shadow stamp around its sprite, so that the blur ends inside
 
-    The stamp has a margin of ``shrink`` times two stamp pixels... of two stamp pixels on each side.
-    """
+
+def shadow_stamp(sprite: Image, blur: float, shrink: int = 8) -> tuple[Stamp, float]:
+    """A blurred, shrunk stamp of a sprite's alpha for `Canvas.shadow`, and its scale: sprite pixels per stamp pixel."""
     alpha = sprite[..., 3]
     size = (max(1, alpha.shape[1] // shrink), max(1, alpha.shape[0] // shrink))
-    small = cv2.copyMakeBorder(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), 2, 2, 2, 2, cv2.BORDER_CONSTANT)
-    soft = cv2.GaussianBlur(small, (0, 0), max(blur / shrink, 0.6))
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    small = cv2.copyMakeBorder(small, *[SHADOW_MARGIN] * 4, cv2.BORDER_CONSTANT)
+    soft = cv2.GaussianBlur(small, (0, 0), min(max(blur / shrink, 0.6), SHADOW_MARGIN / 3))
     pixels = np.zeros((*soft.shape, 4), np.uint8)
     pixels[..., 3] = soft
     return Stamp(pixels), float(shrink)

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.compositing import Canvas, Matrix, Region, Stamp, placing
+from shelfvision.sim.compositing import SHADOW_MARGIN, Canvas, Matrix, Region, Stamp, placing
+from shelfvision.sim.doors import Doors
 from shelfvision.sim.script import Change, Order, ScriptOptions, StoreScript, hold_point, project
 from shelfvision.sim.sensor import Sensor, SensorOptions
 from shelfvision.sim.shoppers import Deed, Hand, Reach, Visit
@@ -92,6 +93,10 @@ class Footage:
         self._held = lru_cache(maxsize=24)(self._make_held)
         self._base = scene.render().copy()
         self._sensor.soften(self._base, scene.render(), None)
+        self._doors = Doors(scene, seed) if store.kind.front == "door" else None
+        self._behind_glass: Picture | None = self._base.copy() if self._doors else None
+        self._angles: list[float] | None = None  # of the doors as they stand in that picture
+        self._bays = {slot.id: (slot.left + slot.right) / 2 for slot in store.slots}
 
     # ------------------------------------------------------------ time goes on
 
@@ -109,7 +114,7 @@ class Footage:
             return FilmFrame(None, self.index, now, {})
         self._restock(now)
         canvas = self._canvas
-        canvas.begin(self._base)
+        canvas.begin(self._background(now))
         seen: list[BoxTruth] = []
         visits = [visit for visit in self.script.visits if visit.begin <= now]
         for visit in sorted(visits, key=lambda visit: self._lane(visit, now)):
@@ -119,6 +124,17 @@ class Footage:
             seen += self._standing_boxes()
         image = self._sensor.expose(canvas.image, canvas.cover, self.index, now)
         return FilmFrame(image, self.index, now, hidden, tuple(seen))
+
+    def _background(self, now: float) -> Picture:
+        """The shelf without people, behind its doors if it has some."""
+        if self._doors is None or self._behind_glass is None:
+            return self._base
+        angles = self._doors.angles(self.script.visits, now, self._bays)
+        if angles != self._angles:
+            np.copyto(self._behind_glass, self._base)
+            self._doors.paint(self._behind_glass, angles)
+            self._angles = angles
+        return self._behind_glass
 
     def _restock(self, now: float) -> None:
         """Bring the scene up to date: stock, and units that are drawn apart because a hand moves them."""
@@ -132,6 +148,7 @@ class Footage:
                 box = self._scene.set_units(slot_id, units)
                 self._shown[slot_id] = units
                 if box is not None:
+                    self._angles = None
                     self._sensor.soften(self._base, self._scene.render(), Region(*box))
 
     def _lane(self, visit: Visit, now: float) -> float:
@@ -154,7 +171,7 @@ class Footage:
             phase = (-x / (pace * 100)) % 1.0
         arms = [True, True]
         for reach, _ in reach_now:
-            arms[0 if reach.mirrored else 1] = False
+            arms[1 if reach.mirrored else 0] = False
         body = self.wardrobe.body(visit.person, yaw, phase, (arms[0], arms[1]))
         feet = np.array([x, 0.0, lane])
         matrix, scale = self._body_matrix(body, feet)
@@ -165,7 +182,7 @@ class Footage:
             cart_matrix, _ = self._body_matrix(cart, np.array([x + ahead, 0.0, lane + 3]), mirrored=yaw > 45)
             self._canvas.draw(cart.body, cart_matrix)
         for reach, hand in reach_now:
-            shoulder = body.shoulders[0 if reach.mirrored else 1]
+            shoulder = body.shoulders[1 if reach.mirrored else 0]  # the one nearer to the slot
             at = matrix @ np.array([*shoulder, 1.0])
             self._draw_reach(visit, reach, hand, now, (float(at[0]), float(at[1])), seen)
         step = self._smear(visit.x.at(now), visit.x.at(now - _SHUTTER_SECONDS), scale)
@@ -185,7 +202,8 @@ class Footage:
         return placing(anchor, (x, y), scale=ratio, degrees=-turned, mirrored=mirrored), scale
 
     def _shadow(self, body: BodyStamps | HandStamps, matrix: Matrix, scale: float, strength: float, cm: float) -> None:
-        own = np.array([[body.shadow_scale, 0, -2 * body.shadow_scale], [0, body.shadow_scale, -2 * body.shadow_scale]])
+        shrunk = body.shadow_scale
+        own = np.array([[shrunk, 0, -SHADOW_MARGIN * shrunk], [0, shrunk, -SHADOW_MARGIN * shrunk]])
         full = np.vstack([matrix, [0, 0, 1]]) @ np.vstack([own, [0, 0, 1]])
         moved = full[:2].copy()
         moved[:, 2] += (0.35 * cm * scale, 0.8 * cm * scale)
@@ -211,16 +229,20 @@ class Footage:
         half = place.pack.size_cm[0] / 2 * (2 if reach.count == 2 else 1)
         held = max(min(half, RADII[-1]), 0.8)
         sides = [-1.0 if reach.mirrored else 1.0]
-        if reach.both:
+        if reach.both and shoulder is None:
             sides.append(-sides[0])
         drawn: list[tuple[HandStamps, Matrix]] = []
         for side in sides:
-            stamps = self.wardrobe.hand(visit.person, reach.approach, held, hand.closing)
-            aside = side * max(half - held, 0.0) * scale
+            stamps = self.wardrobe.hand(
+                visit.person, reach.approach, held, hand.closing, short=shoulder is not None
+            )
+            at = (x + side * max(half - held, 0.0) * scale, y)
+            degrees = hand.tilt * 0.6
+            if shoulder is not None:
+                degrees += _turn_to(stamps, at, shoulder, mirrored=side < 0)
             matrix = placing(
-                stamps.hold, (x + aside, y), scale=scale / stamps.pixels_per_cm,
-                degrees=hand.tilt * 0.6, mirrored=side < 0,
-            )  # fmt: skip
+                stamps.hold, at, scale=scale / stamps.pixels_per_cm, degrees=degrees, mirrored=side < 0
+            )
             self._shadow(stamps, matrix, scale, 0.3, 3.0)
             if shoulder is None:
                 arm = self.wardrobe.arm(visit.person, reach.approach)
@@ -228,7 +250,7 @@ class Footage:
                 self._canvas.draw(
                     arm.whole,
                     placing(arm.wrist, (float(wrist[0]), float(wrist[1])), scale=scale / arm.pixels_per_cm,
-                            degrees=hand.tilt * 0.6, mirrored=side < 0),
+                            degrees=degrees, mirrored=side < 0),
                     smear=smear,
                 )  # fmt: skip
             else:
@@ -260,13 +282,14 @@ class Footage:
 
     def _restore(self, identities: list[int]) -> None:
         """Draw units that stand on the shelf over what was drawn: the hand is behind them."""
+        background = self._base if self._behind_glass is None else self._behind_glass
         for identity in identities:
             box = self._region_of(identity)
             if box is None:
                 continue
             rows, columns = slice(box.y1, box.y2), slice(box.x1, box.x2)
             mask = (self._scene.instance_map[rows, columns] == identity).astype(np.uint8)
-            cv2.copyTo(self._base[rows, columns], mask, self._canvas.image[rows, columns])
+            cv2.copyTo(background[rows, columns], mask, self._canvas.image[rows, columns])
 
     def _region_of(self, identity: int) -> Region | None:
         matrix = self._scene.standing(identity)
@@ -383,3 +406,12 @@ class Footage:
         ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         box = (region.x1 + xs[0], region.y1 + ys[0], region.x1 + xs[-1] + 1, region.y1 + ys[-1] + 1)
         seen.append(BoxTruth(label, tuple(float(v) for v in box), 1.0, sku, slot))  # type: ignore[arg-type]
+
+
+def _turn_to(
+    stamps: HandStamps, at: tuple[float, float], shoulder: tuple[float, float], *, mirrored: bool
+) -> float:
+    """Degrees by which a hand is turned so that its wrist points about to the shoulder."""
+    wanted = np.degrees(np.arctan2(shoulder[1] - at[1], shoulder[0] - at[0]))
+    own = 180.0 - stamps.arm_degrees if mirrored else stamps.arm_degrees
+    return float(np.clip((wanted - own + 180) % 360 - 180, -95, 95))

@@ -339,6 +339,7 @@ class HandSprite:
     skin: NDArray[np.uint8]  # (h, w) share of each pixel that is the hand itself, without arm and sleeve
     hold: tuple[float, float]  # pixel of the middle of what it holds
     wrist: tuple[float, float]  # pixel of the wrist
+    arm_degrees: float  # where the arm goes from there: 0 to the right, 90 down
     pixels_per_cm: float
 
 
@@ -358,7 +359,7 @@ def draw_hand(
 
     The arguments are those of `build_hand`.
     """
-    made = (arm_cm[0], arm_cm[1] + 5) if arm_cm[0] <= 0 else arm_cm
+    made = (arm_cm[0], arm_cm[1] + 11) if arm_cm[0] <= 0 else arm_cm
     balls = build_hand(look, pose, facing, hold=hold, wrist_bend=wrist_bend, arm_cm=made)
     solid = relief(balls, len(Part), pixels_per_cm, groups=_GROUPS, fine=16.0 if arm_cm[0] <= 0 else 9.0)
     # nearer to the camera than the middle of the held thing: the hand hides it; further: it hides the hand
@@ -372,14 +373,16 @@ def draw_hand(
         last = wrist + arm * np.float32(arm_cm[1] * look.size)
         fade = np.clip(_beyond(solid, last, last + arm) / -2.5, 0, 1)
         whole[..., 3] = (whole[..., 3] * cv2.resize(fade, solid.size, interpolation=cv2.INTER_AREA)).round()
-    seen = np.array(solid.origin) + wrist[:2] * (180.0 / (180.0 - wrist[2])) * pixels_per_cm
+    near, far = (point[:2] * (180.0 / (180.0 - point[2])) for point in (wrist, wrist + 10 * arm))
+    seen = np.array(solid.origin) + near * pixels_per_cm
+    arm_degrees = float(np.degrees(np.arctan2(far[1] - near[1], far[0] - near[0])))
 
     def share(mask: FloatArray) -> NDArray[np.uint8]:
         return np.round(cv2.resize(mask.astype(np.float32), solid.size, interpolation=cv2.INTER_AREA) * 255).astype(
             np.uint8
         )
 
-    return HandSprite(whole, share(ahead), share(hand), solid.origin, (float(seen[0]), float(seen[1])), pixels_per_cm)
+    return HandSprite(whole, share(ahead), share(hand), solid.origin, (float(seen[0]), float(seen[1])), arm_degrees, pixels_per_cm)
 
 
 def _beyond(solid: Relief, point: FloatArray, further: FloatArray) -> FloatArray:

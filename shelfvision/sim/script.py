@@ -29,6 +29,8 @@ class ScriptOptions:
     stands: bool = True  # somebody stands in front for long now and then
     start_stock: bool = True  # slots begin with all kinds of stock; else full
     most_moves: int = 3  # reaches of one shopper
+    touches: float = 0.13  # share of reaches that only touch
+    hovers: float = 0.07  # share of reaches that stop before the product
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,8 @@ class StoreScript:
         side = -1.0 if middle > (left + right) / 2 else 1.0
         side = -side if rng.random() < 0.25 else side
         stop = middle + side * self._aside(slot)
+        if any(visit.x is not None and abs(visit.x.values[1][0] - stop) < 65 for visit in self.visits if visit.kind != "pass"):
+            return None  # somebody stands there
         walk = self._walk(person, "shop", now, stop, 0.5)
         assert walk.yaw is not None
         begin = walk.yaw.times[2] + float(rng.uniform(0.3, 1.4))
@@ -293,13 +297,13 @@ class StoreScript:
         holding = 0
         for _ in range(moves):
             kind = rng.random()
-            if holding and kind < 0.45:
+            if holding and rng.random() < 0.45:
                 deed, count = Deed.PUT_BACK, 1
             elif here[slot.id] == 0:
                 break
-            elif kind < 0.13:
+            elif kind < self.options.touches:
                 deed, count = Deed.TOUCH, 0
-            elif kind < 0.2:
+            elif kind < self.options.touches + self.options.hovers:
                 deed, count = Deed.HOVER, 0
             else:
                 deed, count = Deed.PICK_UP, 1

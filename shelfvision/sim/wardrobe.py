@@ -60,6 +60,7 @@ class HandStamps:
     shadow_scale: float
     hold: tuple[float, float]
     wrist: tuple[float, float]
+    arm_degrees: float
     pixels_per_cm: float
 
     @property
@@ -123,8 +124,8 @@ class Wardrobe:
         """Index of the member of staff."""
         return len(self.cast) - 1
 
-    def hand(self, person: int, approach: str, half_cm: float, closing: float) -> HandStamps:
-        """A hand that holds, or is about to hold, a thing of the given half width; no thing: 0."""
+    def hand(self, person: int, approach: str, half_cm: float, closing: float, *, short: bool = False) -> HandStamps:
+        """A hand that holds, or is about to hold, a thing of the given half width; ``short``: it ends at the wrist."""
         stage = round(min(max(closing, 0.0), 1.0) * (STAGES - 1))
         radius = min(RADII, key=lambda known: abs(known - half_cm))
 
@@ -132,12 +133,10 @@ class Wardrobe:
             way = APPROACHES[approach]
             wide = min(radius + (0, 0.7, 2.2)[STAGES - 1 - stage], 6.0)
             pose: Pose = pinch(wide) if way.pinches else grip(wide)
-            if half_cm <= 0 and stage == STAGES - 1:
-                pose = FIST
             hold = pinch_point(pinch(radius)) if way.pinches else grip_point(radius)
-            return self._hand_stamps(person, pose, way, hold, radius, (0.0, ARM_JOINS_CM))
+            return self._hand_stamps(person, pose, way, hold, radius, (0.0, 1.5 if short else ARM_JOINS_CM))
 
-        return self._get(("hand", person, approach, radius, stage, half_cm <= 0), make)  # type: ignore[return-value]
+        return self._get(("hand", person, approach, radius, stage, short), make)  # type: ignore[return-value]
 
     def arm(self, person: int, approach: str) -> HandStamps:
         """The arm behind such a hand; its `hold` and `wrist` fit those of the hand."""
@@ -215,6 +214,7 @@ class Wardrobe:
             shrunk,
             sprite.hold,
             sprite.wrist,
+            sprite.arm_degrees,
             sprite.pixels_per_cm,
         )
 
