@@ -85,7 +85,7 @@ class Access:
     def viewer(self, request: Request) -> Viewer | None:
         """Who asks; None when a login is needed and there is none. Reads the database."""
         if not self.login_needed:
-            return Viewer(_actor_of(request), "manager")
+            return Viewer(_actor_of(request), "staff")
         token = request.cookies.get(self._cookie(request))
         session = self._sessions.find(token, self._hashes, self._clock()) if token and self._sessions else None
         user = self._users.get(session.user_name.casefold()) if session else None
