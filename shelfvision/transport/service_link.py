@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -16,7 +15,7 @@ from shelfvision.transport.inbox import InboxStore, IncomingMessage
 from shelfvision.transport.inbox_worker import InboxWorker
 from shelfvision.transport.mqtt import Backoff, Connection, Incoming, Wakeup
 from shelfvision.transport.retained import RetainedDocuments
-from shelfvision.transport.topics import Topics
+from shelfvision.transport.topics import PROBE, Topics
 
 _SESSION_SECONDS = 7 * 86_400  # the broker keeps our subscriptions and queue while we are away
 _RECEIVE_MAXIMUM = 500  # events that the broker sends before we acknowledge; bounds our memory
@@ -168,7 +167,7 @@ class ServiceLink:
     def _move(self, connection: Connection) -> bool:
         """Hand over what came, answer what is done, send what is new; True when more may wait."""
         if connection.received:
-            self._worker.take(self._drain(connection.received))
+            self._worker.take(self._drain(connection))
         while connection.published:
             self._documents.answered(*connection.published.popleft())
         packets, acks = self._worker.results()
@@ -184,9 +183,14 @@ class ServiceLink:
         return self._worker.idle and self._documents.settled and not connection.received
 
     @staticmethod
-    def _drain(received: deque[Incoming]) -> list[Incoming]:
-        messages = list(received)
-        received.clear()
+    def _drain(connection: Connection) -> list[Incoming]:
+        messages = []
+        while connection.received:
+            message = connection.received.popleft()
+            if PROBE not in message.properties:
+                messages.append(message)
+            elif message.qos:  # `shelfvision doctor` asks whether messages get through; that was the answer
+                connection.acknowledge(message.mid)
         return messages
 
     def _report(self, fault: str) -> None:
