@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from shelfvision.config import Site
-from shelfvision.core.messages import CameraStatus, DeviceStatus, SlotState, TaskCommand
+from shelfvision.core.messages import CameraStatus, DeviceStatus, Health, SlotState, TaskCommand
 from shelfvision.errors import StoreError, TaskConflictError
 from shelfvision.service.desk import Desk
 from shelfvision.service.live_state import LiveMessage
@@ -27,6 +27,12 @@ _LIVE_SECONDS = 0.1  # live states are stored in groups of this length: each com
 _MOST_LIVE = 5_000
 _FORGET_SECONDS = 600.0
 _RETRY_SECONDS = 0.5
+_NOTICE: dict[type[object], str] = {
+    SlotState: "shelf",
+    CameraStatus: "shelf",
+    DeviceStatus: "shelf",
+    Health: "status",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class ReplenishmentService:
             _log.warning("message_unreadable", topic=message.topic, fault=message.fault)
         elif isinstance(model, TaskCommand) and message.kind is TopicKind.TASK_COMMAND and message.name is not None:
             self._command(message.name, model)
-        elif isinstance(model, SlotState | CameraStatus | DeviceStatus) and message.device is not None:
+        elif isinstance(model, SlotState | CameraStatus | DeviceStatus | Health) and message.device is not None:
             self._live.append(LiveMessage(message.device, model, message.received_at, message.retained))
             self._wakeup.set()
 
@@ -146,9 +152,9 @@ class ReplenishmentService:
         self._store.keep_live(batch)
         for _ in batch:  # only this thread takes away
             self._live.popleft()
-        kinds = {"shelf" if isinstance(message.model, SlotState) else "status" for message in batch}
-        self._desk.notify(*sorted(kinds), *(["shelf"] if kinds == {"status"} else []))
-        if "status" in kinds:
+        self._desk.notify(*sorted({_NOTICE[type(message.model)] for message in batch}))
+        if any(isinstance(message.model, CameraStatus | DeviceStatus) for message in batch):
+            self._desk.notify("shelf", "status")
             self.planner.wake()
 
     def _note_store_fault(self, fault: str | None) -> None:
