@@ -180,9 +180,9 @@ def reasons(
     if rules.rank_by == "pickups":
         words.append(f"picked up {candidate.pick_ups} times in the last {rules.count_days:g} days")
     elif evidence.takes >= 0.5:
-        words.append(f"picked up about {belief.mean:.2g} times an hour while on the shelf")
+        words.append(f"picked up about {_rate_words(belief.mean)} times an hour while on the shelf")
     else:
-        words.append(f"hardly seen picked up yet; products like it about {belief.mean:.2g} times an hour")
+        words.append(f"hardly seen picked up yet; products like it about {_rate_words(belief.mean)} times an hour")
     words.append(f"worth {candidate.unit_value:.2f} each")
     if candidate.priority != 1:
         words.append(f"priority {candidate.priority:g}")
@@ -205,3 +205,7 @@ def duration(seconds: float) -> str:
     if minutes < 36 * 60:
         return f"{minutes / 60:.0f} h"
     return f"{minutes / 1440:.0f} days"
+
+
+def _rate_words(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"

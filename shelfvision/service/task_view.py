@@ -28,6 +28,8 @@ class TaskCard:
     own: bool
     may_release: bool
     seconds: float  # since onset
+    note: str | None  # what happened to it before
+    reasons: tuple[str, ...]
 
     @property
     def condition_words(self) -> str:
@@ -97,6 +99,7 @@ def tasks_view(
             own,
             shown == "mine" or (shown == "theirs" and viewer.is_manager),
             (at - onset).total_seconds(),
+            *_note_and_reasons(document.reasons),
         )
         sections[_section(document, own)].append(card)
     return TasksView(
@@ -106,6 +109,24 @@ def tasks_view(
         _quiet_words(summary),
         *(tuple(sections[name]) for name in ("mine", "open", "done", "order", "closed")),
     )
+
+
+def _note_and_reasons(reasons: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The note apart; the duration left out, since the card counts it on by itself.
+
+    The words are those of ``core.tasks`` and ``core.ranking``: "open again: ...", "low for 5 min, about 3 of 12 left".
+    """
+    note = None
+    kept = []
+    for reason in reasons:
+        if reason.startswith("open again: "):
+            note = reason
+        elif reason.startswith(("empty for ", "low for ")):
+            _, comma, rest = reason.partition(", ")
+            kept += [rest] if comma else []
+        else:
+            kept.append(reason)
+    return note, tuple(kept)
 
 
 def _shown(document: TaskDocument, own: bool) -> str:
