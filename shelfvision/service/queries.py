@@ -240,14 +240,15 @@ def products(store: Store, now: float, *, timezone: str = "UTC") -> list[Product
 
 def summary(store: Store, now: float) -> Summary:
     """Counts of slots, tasks and deliveries."""
-    states = [slot.state.state for camera in shelf(store, now) for slot in camera.slots]
-    count = {condition: states.count(condition) for condition in SlotCondition}
-    known = len(states) - count[SlotCondition.UNKNOWN]
+    del now
     with store.database.read() as connection:
+        states = _states(connection)
         todo = live_tasks(connection)
         device_list = _devices(connection)
         dead = connection.scalar(select(func.count()).select_from(dead_letters)) or 0
         events = connection.scalar(select(func.sum(watermarks.c.seq))) or 0
+    count = {condition: states.count(condition) for condition in SlotCondition}
+    known = len(states) - count[SlotCondition.UNKNOWN]
     return Summary(
         slots=len(states),
         in_stock=count[SlotCondition.IN_STOCK],
@@ -288,8 +289,7 @@ def slot_state(row: Row[Any], away_since: float | None) -> SlotState:
     what was believed last beside it.
     """
     believed = None if row.condition is None else SlotCondition(row.condition)
-    fresh = row.live_state is not None and (row.condition_at is None or row.live_at >= row.condition_at)
-    if fresh:
+    if _live_stands(row):
         state, since, at = SlotCondition(row.live_state), row.live_since, row.live_at
         fullness, facings, confidence = row.live_fullness, row.live_facings, row.live_confidence
         last_known = believed if row.live_last_known is None else SlotCondition(row.live_last_known)
@@ -315,6 +315,25 @@ def slot_state(row: Row[Any], away_since: float | None) -> SlotState:
         obstructed=obstructed,
         last_known=last_known if state is SlotCondition.UNKNOWN else None,
     )
+
+
+def _states(connection: Connection) -> list[SlotCondition]:
+    """The state of every slot of the site file, as ``shelf`` shows it."""
+    device_rows = {row.device: row for row in connection.execute(select(devices))}
+    camera_rows = {(row.device, row.camera): row for row in connection.execute(select(cameras))}
+    columns = (slots.c.device, slots.c.camera, slots.c.condition, slots.c.condition_at)
+    live = (slots.c.live_state, slots.c.live_at)
+    found = []
+    for row in connection.execute(select(*columns, *live).where(slots.c.planned)):
+        away = _away_since(device_rows.get(row.device), camera_rows.get((row.device, row.camera)))
+        state = row.live_state if _live_stands(row) else row.condition
+        found.append(SlotCondition.UNKNOWN if away is not None or state is None else SlotCondition(state))
+    return found
+
+
+def _live_stands(row: Any) -> bool:
+    """Whether the live state is at least as new as the newest stock event."""
+    return row.live_state is not None and (row.condition_at is None or row.live_at >= row.condition_at)
 
 
 def _away_since(device: Row[Any] | None, camera: Row[Any] | None) -> float | None:
