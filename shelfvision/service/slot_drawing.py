@@ -70,7 +70,7 @@ def place_marks(
         label = Label(round(x, 1), round(max(top + size * 1.35, y - side / 2 - size * 0.7), 1), round(size, 1))
     level = None
     if fullness is not None:
-        thickness = round(min(height * 0.07, frame_width / 110), 1)
+        thickness = round(min(height * 0.07, width * 0.2, frame_width / 110), 1)
         bar = width * 0.68
         level = Level(
             round(x - bar / 2, 1),
