@@ -165,6 +165,8 @@ class CameraProcess:
 
     def _fail(self, error: str) -> None:
         """The source failed for good: a file that is missing, or that ended early."""
+        name = f"camera {self._job.camera.id}: "
+        error = name + error.removeprefix(name)
         ended = self._rate.total > 0
         self._status, self._since, self._error = "ended" if ended else "offline", self._now(), error
         self._send(CameraReport(status=self._current(), fault=error))

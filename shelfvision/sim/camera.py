@@ -73,7 +73,8 @@ class SimulatedShelf:
         for _ in range(skip):
             self.world.step()
         view = self.world.step()
-        if self._spool is not None:
-            while self.world.done:
-                self._spool.finish(self.world.done.pop(0))
+        while self.world.done:
+            order = self.world.done.pop(0)
+            if self._spool is not None:
+                self._spool.finish(order)
         return self._scene.render(view)
