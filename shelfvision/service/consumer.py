@@ -13,6 +13,7 @@ import structlog
 from shelfvision.config import Site
 from shelfvision.core.messages import CameraStatus, DeviceStatus, Health, SlotState, TaskCommand
 from shelfvision.errors import StoreError, TaskConflictError
+from shelfvision.service.database import DatabaseGoneError
 from shelfvision.service.desk import Desk
 from shelfvision.service.live_state import LiveMessage
 from shelfvision.service.planner import Planner
@@ -88,7 +89,11 @@ class ReplenishmentService:
         self.link.start()
 
     def step(self) -> None:
-        """Do what is due: store live states, plan, publish, forget what is old."""
+        """Do what is due: store live states, plan, publish, forget what is old.
+
+        Raises:
+            DatabaseGoneError: the database file was deleted or replaced; the service must start anew.
+        """
         self._wakeup.clear()
         elapsed = time.monotonic()
         try:
@@ -101,6 +106,8 @@ class ReplenishmentService:
                 if self._store.forget(self._clock(), self._site.replenishment.retention_days):
                     self._forget_after = elapsed  # there may be more
             self._note_store_fault(None)
+        except DatabaseGoneError:
+            raise
         except StoreError as error:
             self._note_store_fault(str(error))
         self._note_broker_fault()

@@ -202,3 +202,35 @@ def test_a_second_signal_forces_the_end(launch, tmp_path, mosquitto):
     os.kill(service.process.pid, signal.SIGINT)
     os.kill(service.process.pid, signal.SIGINT)
     assert service.process.wait(10) in {0, 130}
+
+
+def test_a_database_deleted_under_the_service_ends_it_and_the_next_start_catches_up(launch, tmp_path, mosquitto):
+    site = write_site(tmp_path, mosquitto.url)
+    device = Device(mosquitto.section(), tmp_path)
+    staff = StaffApp(mosquitto.port)
+    service = launch(site, "--no-web", "--db", "x.sqlite")
+    device.see(EventKind.PICK_UP, "left", count=1)
+    wait_until(lambda: staff.ack() == 1, 20, what="the first event")
+    for file in tmp_path.glob("x.sqlite*"):
+        file.unlink()
+    device.see(EventKind.STOCKOUT, "left")
+    assert service.process.wait(20) == 1
+    assert "was deleted or replaced while in use; start the service again" in service.text
+    launch(site, "--no-web", "--db", "x.sqlite")
+    wait_until(lambda: staff.task("left") and staff.ack() == 2, 20, what="the event sent meanwhile")
+    device.close()
+    staff.close()
+
+
+def test_it_runs_on_postgresql(launch, tmp_path, mosquitto, postgres_server):
+    device = Device(mosquitto.section(), tmp_path)
+    staff = StaffApp(mosquitto.port)
+    service = launch(write_site(tmp_path, mosquitto.url), "--no-web", "--db", postgres_server)
+    device.see(EventKind.STOCKOUT, "left")
+    wait_until(lambda: staff.task("left"), 30, what="the task")
+    assert postgres_server.rsplit("@", 1)[1] in service.ready()
+    device.see(EventKind.RESTOCKED, "left")
+    wait_until(lambda: staff.task("left") is None, 20, what="the closed task")
+    assert service.end() == 0
+    device.close()
+    staff.close()
