@@ -89,7 +89,8 @@ class InboxFile:
                     mark, moved = end, True
         heard = run("SELECT coalesce(max(heard), 0) + 1 FROM marks").fetchone()[0]
         run(
-            "INSERT INTO marks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq, heard = excluded.heard",
+            "INSERT INTO marks VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET seq = excluded.seq, heard = excluded.heard",
             (device, epoch, mark, heard),
         )
         return Ack(epoch=epoch, seq=mark)
