@@ -9,7 +9,7 @@ import typer
 
 
 def replenish(
-    site: Annotated[Path, typer.Argument(help="site file (YAML)")],
+    site: Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The store's site file.")],
     db: Annotated[
         str, typer.Option(help="database: path of an SQLite file, or postgresql://user:password@host/name")
     ] = "var/replenish.sqlite",
