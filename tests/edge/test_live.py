@@ -15,6 +15,7 @@ from shelfvision.edge.live import LiveCamera
 from shelfvision.errors import CameraError
 from tests.edge.footage import level
 from tests.edge.http_camera import HttpCamera
+from tests.edge.rtsp_camera import RtspCamera
 from tests.waiting import wait_until
 
 
@@ -142,3 +143,47 @@ def test_an_absent_device_is_one_clear_line() -> None:
 def test_a_folder_under_dev_is_no_device() -> None:
     with pytest.raises(CameraError, match=r"is no video device"):
         live("/dev/fd/..")
+
+
+@pytest.fixture
+def rtsp() -> Iterator[RtspCamera]:
+    served = RtspCamera()
+    yield served
+    served.close()
+
+
+def test_an_rtsp_camera_with_a_password_streams(rtsp: RtspCamera) -> None:
+    source = live(rtsp.url())
+    frames = [frame for frame, _ in zip(source, range(10), strict=False)]
+    source.close()
+    assert all(frame.size == (64, 48) for frame in frames)
+    assert all(later.time > earlier.time for earlier, later in pairwise(frames))
+    assert frames[-1].time - frames[0].time < 5
+
+
+def test_a_wrong_rtsp_password_is_said_so_and_not_shown(rtsp: RtspCamera) -> None:
+    source = live(rtsp.url("admin", "guess1ng"))
+    with pytest.raises(CameraError, match="user or password refused") as caught:
+        next(iter(source))
+    source.close()
+    assert "guess1ng" not in str(caught.value)
+
+
+def test_an_rtsp_camera_that_stalls_or_goes_is_noticed(rtsp: RtspCamera) -> None:
+    source = live(rtsp.url(), silence=1.0)
+    frames = iter(source)
+    next(frames)
+    rtsp.stalled = True
+    began = time.monotonic()
+    with pytest.raises(CameraError, match=r"no (picture|data) for 1 s"):
+        list(frames)
+    assert time.monotonic() - began < 5
+    source.close()
+    rtsp.stalled = False
+    source = live(rtsp.url())
+    frames = iter(source)
+    next(frames)
+    rtsp.close()
+    with pytest.raises(CameraError):
+        list(frames)
+    source.close()
