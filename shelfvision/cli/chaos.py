@@ -149,7 +149,7 @@ class _Chaos:
                 _Process("naive-service", ("shelfvision.transport.naive", "subscribe", path), naive_folder),
             ]
         # killing the agent (or service) kills its naive counterpart in the same moment
-        self._victims = [
+        self._victims: list[list[_Process]] = [
             [self._broker],
             [self._agent, *self._naive[:1]],
             [self._service, *self._naive[1:]],

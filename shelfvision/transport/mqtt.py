@@ -181,7 +181,7 @@ class Connection:
         client.on_message = self._on_message
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
-        self._properties = Properties(PacketTypes.CONNECT)
+        self._properties = _properties(PacketTypes.CONNECT)
         self._properties.ReceiveMaximum = receive_maximum
         self._properties.MaximumPacketSize = _MAX_PACKET_BYTES
         if session_seconds:
@@ -260,7 +260,7 @@ class Connection:
         """Send a message; returns its packet id, which ``published`` names when the broker has answered."""
         properties = None
         if user:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = _properties(PacketTypes.PUBLISH)
             properties.UserProperty = user
         mid = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
         if qos:
@@ -278,7 +278,7 @@ class Connection:
 
     def wait(self, seconds: float) -> None:
         """Send and receive until something happened, another thread wakes us, or ``seconds`` passed."""
-        sock = self._client.socket()
+        sock: Any = self._client.socket()
         if sock is None:
             self.lost = self.lost or "connection lost"
             return
@@ -364,8 +364,12 @@ class Connection:
             topic = ""
         user = getattr(message.properties, "UserProperty", ())
         self.received.append(
-            Incoming(topic, message.payload, message.qos, message.retain, message.mid, time.time(), dict(user))
+            Incoming(topic, bytes(message.payload), message.qos, message.retain, message.mid, time.time(), dict(user))
         )
+
+
+def _properties(kind: int) -> Properties:
+    return Properties(kind)  # type: ignore[no-untyped-call]
 
 
 def _set_credentials(client: paho.Client, broker: BrokerSection) -> None:

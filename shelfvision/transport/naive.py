@@ -34,7 +34,7 @@ def _client(name: str) -> paho.Client:
 
 
 def _connect(client: paho.Client, settings: AgentSettings) -> None:
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = 86_400
     address = urlsplit(settings.broker)
     client.connect_async(
