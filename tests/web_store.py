@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from shelfvision.config import Site
-from shelfvision.core.events import EventKind
+from shelfvision.core.events import EventKind, to_utc
 from shelfvision.core.messages import CameraStatus, DeviceStatus, SlotState, TaskCommand, TaskDocument
 from shelfvision.service import queries
 from shelfvision.service.app import create_app
@@ -110,26 +110,33 @@ class StoreScene:
 
     def see(self, slot: str, state: str, *, ago: float = 0, fullness: float | None = None) -> None:
         """The camera reports a slot's state, as event and as live state, and the planner acts."""
+        self.see_all([(slot, state, ago, fullness)])
+
+    def see_all(self, seen: list[tuple[str, str, float, float | None]]) -> None:
+        """Several reports at once: slot, state, seconds since onset, fullness."""
         at = time.time()
-        share = {"in_stock": 1.0, "low": 0.25, "out": 0.0, "unknown": None}[state] if fullness is None else fullness
-        data = {"onset_at": at - ago, "fullness": share, "confidence": 0.93, "sku": self.skus[slot]}
-        if state in STATES:
-            self.store.apply([self.sender.send(STATES[state], slot, at=at, **data)])
-        last = "in_stock" if state == "unknown" else None
-        self.live(
-            SlotState(
+        deliveries, states = [], []
+        for slot, state, ago, fullness in seen:
+            share = {"in_stock": 1.0, "low": 0.25, "out": 0.0, "unknown": None}[state] if fullness is None else fullness
+            data = {"onset_at": at - ago, "fullness": share, "confidence": 0.93, "sku": self.skus[slot]}
+            if state in STATES:
+                deliveries.append(self.sender.send(STATES[state], slot, at=at, **data))
+            live = SlotState(
                 slot=slot,
                 camera=self.camera_of[slot],
                 sku=self.skus[slot],
                 state=state,
-                since=_utc(at - ago),
-                updated_at=_utc(at),
+                since=to_utc(at - ago),
+                updated_at=to_utc(at),
                 fullness=share,
                 facings=None if share is None else round(share * 3),
                 confidence=0.93,
-                last_known=last,
+                last_known="in_stock" if state == "unknown" else None,
             )
-        )
+            states.append(LiveMessage(DEVICE, live, at, retained=False))
+        self.store.apply(deliveries)
+        self.store.keep_live(states)
+        self.desk.notify("shelf")
         self.plan()
 
     def pick_up(self, slot: str, count: int = 1) -> None:
@@ -144,7 +151,7 @@ class StoreScene:
 
     def camera(self, camera: str, status: str, **facts) -> None:
         """A camera's status message."""
-        self.live(CameraStatus(camera=camera, status=status, since=_utc(time.time()), **facts))
+        self.live(CameraStatus(camera=camera, status=status, since=to_utc(time.time()), **facts))
 
     def plan(self) -> None:
         self.elapsed += 100
@@ -167,23 +174,22 @@ class StoreScene:
 
     def fill(self) -> None:
         """A store in the middle of a day: everything seen, some of it empty, people at work."""
-        for slot in self.skus:
-            self.see(slot, "in_stock", ago=5400, fullness=0.45 + 0.05 * ((ord(slot[0]) + 3 * ord(slot[-1])) % 12))
+        self.see_all(
+            [(slot, "in_stock", 5400, 0.45 + 0.05 * ((ord(slot[0]) + 3 * ord(slot[-1])) % 12)) for slot in self.skus]
+        )
         for slot in ("A1", "A4", "B7", "C3", "cooler-1b", "A10", "B9", "D2"):
             self.pick_up(slot, 1 + ord(slot[0]) % 5)
-        for place, slot in enumerate(("A1", "A3", "A8", "B5", "C3", "cooler-1b", "A10", "B9")):
-            self.see(slot, "out", ago=420 * (place + 1) ** 1.5)
-        for slot, ago in (("B2", 300), ("C7", 4000), ("D4", 1500), ("cooler-2c", 90)):
-            self.see(slot, "low", ago=ago)
-        self.see("D9", "unknown", ago=200)
+        empty = ("A1", "A3", "A8", "B5", "C3", "cooler-1b", "A10", "B9")
+        low = (("B2", 300), ("C7", 4000), ("D4", 1500), ("cooler-2c", 90))
+        self.see_all(
+            [
+                *((slot, "out", 420 * (place + 1) ** 1.5, None) for place, slot in enumerate(empty)),
+                *((slot, "low", ago, None) for slot, ago in low),
+                ("D9", "unknown", 200, None),
+            ]
+        )
         self.camera("aisle-3", "online", fps=5.0)
         self.camera("cooler", "online", fps=4.8)
 
     def close(self) -> None:
         self.store.close()
-
-
-def _utc(seconds: float):
-    from shelfvision.core.events import to_utc
-
-    return to_utc(seconds)

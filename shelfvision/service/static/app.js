@@ -1,7 +1,7 @@
 // Starts a page: live notices, the queue of commands, dialogs, and the worker that keeps the page for offline use.
 
 import { listen } from "./live.js";
-import { actor, askName, loginNeeded, startPerson } from "./person.js";
+import { actor, askName, isMine, loginNeeded, startPerson } from "./person.js";
 import { flush, onOtherTab, waiting } from "./queue.js";
 import { fillPanel, keepTabStop, mark, slotNews, slotStates, startShelf } from "./shelf.js";
 import { listed, overlay, remember, startTasks, taskNews } from "./tasks.js";
@@ -9,6 +9,7 @@ import { announce, element, toast, View } from "./view.js";
 
 const { body } = document;
 const page = body.dataset.page;
+const URGENT = { tasks: ["tasks", "status"], shelf: ["shelf", "tasks", "status"] }; // the rest can wait a little
 let link = "connecting";
 let lostAt = "";
 let retry;
@@ -38,12 +39,7 @@ const view = new View(page, { login, ...(page === "tasks" ? tasksHooks : shelfHo
 /** Send what waits; try again later when it cannot be sent now. */
 async function sync() {
   clearTimeout(retry);
-  let state;
-  try {
-    state = await flush({ actor, csrf: () => body.dataset.csrf, report });
-  } catch {
-    return; // no IndexedDB: nothing waits
-  }
+  const state = await flush({ isMine, csrf: () => body.dataset.csrf, report });
   if (state === "login") login();
   else if (state === "stale") reloadOnce();
   else if (state === "later") {
@@ -76,12 +72,7 @@ function reloadOnce() {
 }
 
 async function showLink() {
-  let count = 0;
-  try {
-    count = (await waiting()).filter((entry) => entry.actor === actor()).length;
-  } catch {
-    // no IndexedDB
-  }
+  const count = (await waiting()).filter(isMine).length;
   const state = element("link-state");
   state.dataset.state = link;
   state.querySelector(".link-word").textContent = { live: "Live", lost: "Offline", connecting: "Connecting" }[link];
@@ -103,7 +94,7 @@ startPerson({
     view.refresh();
     sync();
   },
-  waits: async () => (await waiting()).length,
+  waits: async () => (await waiting()).filter(isMine).length,
 });
 if (page === "tasks") startTasks({ act: sync });
 else startShelf();
@@ -119,9 +110,8 @@ onOtherTab(() => {
   if (page === "tasks") overlay(document);
 });
 listen({
-  onChange() {
-    view.refresh();
-    sync();
+  onChange(kinds) {
+    view.refreshSoon(kinds.some((kind) => URGENT[page].includes(kind)) ? 800 : 5_000);
   },
   onState(state) {
     if (state === "lost" && link !== "lost") lostAt = view.clock;

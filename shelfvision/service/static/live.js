@@ -3,6 +3,8 @@
 const BACKOFF = { first: 1_000, most: 30_000 };
 const PATIENCE = 2_500; // milliseconds without a connection before people are told
 
+const UNSEEN = 300_000; // milliseconds that a hidden page keeps its connection
+
 /** Listen. Handlers: onChange(kinds), onState("live" | "lost"), onLogin(), onBuild(build). */
 export function listen({ onChange, onState, onLogin, onBuild }) {
   let source;
@@ -11,6 +13,7 @@ export function listen({ onChange, onState, onLogin, onBuild }) {
   let watchdog;
   let retry;
   let telling;
+  let unseen;
 
   function heard() {
     clearTimeout(watchdog);
@@ -72,6 +75,12 @@ export function listen({ onChange, onState, onLogin, onBuild }) {
     }, wait);
   }
 
+  function rest() {
+    source?.close();
+    for (const timer of [watchdog, retry, telling]) clearTimeout(timer);
+    telling = undefined;
+  }
+
   function now() {
     failures = 0;
     restart();
@@ -88,15 +97,13 @@ export function listen({ onChange, onState, onLogin, onBuild }) {
     restart();
   });
   // the back-forward cache: a page put aside holds no connection
-  addEventListener("pagehide", () => {
-    source?.close();
-    clearTimeout(watchdog);
-    clearTimeout(retry);
-    clearTimeout(telling);
-  });
+  addEventListener("pagehide", rest);
   addEventListener("pageshow", (event) => event.persisted && now());
+  // a browser has few connections to one host: pages that nobody looks at give theirs back after a while
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible" && source?.readyState !== EventSource.OPEN) now();
+    clearTimeout(unseen);
+    if (document.visibilityState === "hidden") unseen = setTimeout(rest, UNSEEN);
+    else if (source?.readyState !== EventSource.OPEN) now();
   });
   open();
   if (!navigator.onLine) lost(0);

@@ -16,6 +16,9 @@ export function actor() {
   return pair ? decodeURIComponent(pair.slice(COOKIE.length + 1)) : "";
 }
 
+/** Whether a waiting command may be sent from here: with a login only its own person may. */
+export const isMine = (entry) => !loginNeeded || entry.actor === actor();
+
 /** Ask for the name unless it is known; resolves to it, or to an empty text when the person gave none. */
 export function askName() {
   if (actor()) return Promise.resolve(actor());

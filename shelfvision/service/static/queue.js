@@ -8,29 +8,48 @@ const MAX_REBASES = 5;
 let opened;
 
 function database() {
-  opened ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+  opened ??= new Promise((resolve) => {
+    try {
+      const request = indexedDB.open(DATABASE, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => resolve(null);
+    } catch {
+      resolve(null);
+    }
   });
   return opened;
 }
 
-async function transact(mode, work) {
+// Some private windows have no IndexedDB: commands then wait in this page only.
+const inMemory = new Map();
+let lastId = 0;
+
+async function transact(mode, onDisk, otherwise) {
   const db = await database();
+  if (!db) return otherwise();
   return new Promise((resolve, reject) => {
     const transaction = db.transaction(STORE, mode, { durability: "strict" });
-    const request = work(transaction.objectStore(STORE));
-    transaction.oncomplete = () => resolve(request?.result);
+    const request = onDisk(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result);
     transaction.onabort = transaction.onerror = () => reject(transaction.error);
   });
 }
 
 /** Every waiting command, oldest first. */
-export const waiting = () => transact("readonly", (store) => store.getAll());
-const save = (entry) => transact("readwrite", (store) => store.put(entry));
-const forget = (entry) => transact("readwrite", (store) => store.delete(entry.id));
+export function waiting() {
+  return transact("readonly", (store) => store.getAll(), () => [...inMemory.values()]);
+}
+
+function save(entry) {
+  const id = () => entry.id ?? ++lastId;
+  const remember = (key) => inMemory.set(key, { ...entry, id: key });
+  return transact("readwrite", (store) => store.put(entry), () => remember(id()));
+}
+
+function forget(entry) {
+  return transact("readwrite", (store) => store.delete(entry.id), () => inMemory.delete(entry.id));
+}
 
 /** Keep a command; `entry` has task, action, version, actor, reason, name. */
 export async function enqueue(entry) {
@@ -50,13 +69,13 @@ export function onOtherTab(listener) {
 
 /**
  * Send what waits, in order, from one tab at a time.
- * `report` gets {kind, entry, task, detail}: kind is settled, lost (a conflict) or refused.
+ * `isMine(entry)` says what may be sent from here; `csrf()` gives the page's token. `report` gets {kind, entry, task, detail}: kind is settled, lost (a conflict) or refused.
  * Returns "empty", "later" (no connection or the service is busy), "login" or "stale" (this page's token is old).
  */
-export function flush({ actor, csrf, report }) {
+export function flush({ isMine, csrf, report }) {
   const work = async () => {
     for (;;) {
-      const entry = (await waiting()).find((each) => each.actor === actor());
+      const entry = (await waiting()).find(isMine);
       if (!entry) return "empty";
       const outcome = await send(entry, csrf());
       if (typeof outcome === "string") return outcome;

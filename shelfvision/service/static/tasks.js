@@ -1,6 +1,6 @@
 // The Tasks page: buttons become commands; what waits is laid over the list at once.
 
-import { askName, actor } from "./person.js";
+import { actor, askName, isMine } from "./person.js";
 import { enqueue, waiting } from "./queue.js";
 import { element, focusCard } from "./view.js";
 
@@ -15,14 +15,9 @@ export function remember(taskId, document) {
 
 /** Lay the waiting commands over the cards under `root`. */
 export async function overlay(root) {
-  let entries = [];
-  try {
-    entries = await waiting();
-  } catch {
-    // no IndexedDB (a private window of some browsers): nothing can wait
-  }
+  const entries = (await waiting()).filter(isMine);
   for (const card of root.querySelectorAll(".task")) {
-    const own = entries.filter((entry) => entry.task === card.dataset.task && entry.actor === actor());
+    const own = entries.filter((entry) => entry.task === card.dataset.task);
     const answer = settled.get(card.dataset.task);
     let shown = card.dataset.shown;
     if (answer && answer.version > Number(card.dataset.version)) shown = shownAs(answer);
@@ -30,7 +25,6 @@ export async function overlay(root) {
     for (const entry of own) shown = AFTER[entry.action];
     show(card, shown, own.length > 0);
   }
-  return entries.length;
 }
 
 function shownAs(task) {

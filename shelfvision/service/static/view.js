@@ -15,6 +15,9 @@ export class View {
   #again = false;
   #touched = 0;
   #down = false;
+  #fetched = 0;
+  #due;
+  #timer;
 
   constructor(page, hooks) {
     this.#page = page;
@@ -37,8 +40,22 @@ export class View {
     return this.root.dataset.clock;
   }
 
+  /** Fetch and show the newest, but not more often than every `pace` milliseconds. */
+  refreshSoon(pace) {
+    const wait = this.#fetched + pace - performance.now();
+    const due = performance.now() + Math.max(0, wait);
+    if (this.#due !== undefined && this.#due <= due) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = setTimeout(() => {
+      this.#due = undefined;
+      this.refresh();
+    }, wait);
+  }
+
   /** Fetch and show the newest; calls while one runs are joined into one more. */
   refresh() {
+    this.#fetched = performance.now();
     if (this.#running) {
       this.#again = true;
       return this.#running;
@@ -65,8 +82,10 @@ export class View {
     if (answer.status === 401) return this.#hooks.login();
     if (!answer.ok) return;
     const wanted = new DOMParser().parseFromString(html, "text/html").getElementById("view");
-    if (!wanted || Date.parse(wanted.dataset.at) < Date.parse(this.root.dataset.at)) return; // an older one overtaken
-    if (!answer.headers.has("X-Kept")) setServerTime(wanted.dataset.at);
+    if (!wanted) return;
+    const kept = answer.headers.has("X-Kept");
+    if (kept && Date.parse(wanted.dataset.at) <= Date.parse(this.root.dataset.at)) return;
+    if (!kept) setServerTime(wanted.dataset.at);
     await this.#hooks.prepare(wanted);
     await this.#stillness();
     this.show(wanted);
