@@ -25,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from shelfvision.config import BrokerSection
 from shelfvision.errors import BrokerError
+from shelfvision.transport.quick_client import QuickClient, UserProperties
 
 KEEPALIVE_SECONDS = 8  # paho gives up after two of them: a half-open connection is noticed within 16 s
 CONNECT_SECONDS = 5.0
@@ -165,7 +166,7 @@ class Connection:
         self._keepalive = keepalive
         self._connected: int | None = None  # CONNACK reason
         self._subscribed: list[tuple[int, list[int]]] = []
-        client = paho.Client(
+        client = QuickClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=paho.MQTTv5,
@@ -179,6 +180,8 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
+        client.take_message = self._take_message
+        client.take_answer = self._take_answer
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         self._properties = _properties(PacketTypes.CONNECT)
@@ -258,10 +261,7 @@ class Connection:
         user: list[tuple[str, str]] = [],  # noqa: B006 - read only
     ) -> int:
         """Send a message; returns its packet id, which ``published`` names when the broker has answered."""
-        properties = None
-        if user:
-            properties = _properties(PacketTypes.PUBLISH)
-            properties.UserProperty = user
+        properties: Any = UserProperties(user) if user else None
         mid = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
         if qos:
             self._unanswered.add(mid)
@@ -282,8 +282,7 @@ class Connection:
         if sock is None:
             self.lost = self.lost or "connection lost"
             return
-        pending = getattr(sock, "pending", None)  # TLS may hold bytes that select does not see
-        timeout = 0.0 if pending is not None and pending() else max(seconds, 0.0)
+        timeout = 0.0 if self._holds_bytes(sock) else max(seconds, 0.0)
         writers = [sock] if self._client.want_write() else []
         try:
             readable, writable, _ = select.select([sock, self._wakeup], writers, [], timeout)
@@ -291,7 +290,7 @@ class Connection:
                 self._wakeup.clear()
             if writable:
                 self._note(self._client.loop_write())
-            if sock in readable or (pending is not None and pending()):
+            if sock in readable or self._holds_bytes(sock):
                 self._read(sock)
             if self.lost is None:
                 self._note(self._client.loop_misc())
@@ -305,8 +304,12 @@ class Connection:
             self._note(self._client.loop_read())
             if self.lost is not None or self._client.socket() is None:
                 return
-            if not (getattr(sock, "pending", int)() or select.select([sock], [], [], 0)[0]):
+            if not self._holds_bytes(sock):
                 return
+
+    def _holds_bytes(self, sock: Any) -> bool:
+        """Whether bytes have been received that a select on the socket does not see: read ahead, or within TLS."""
+        return self._client.read_ahead or bool(getattr(sock, "pending", int)())
 
     def _note(self, code: MQTTErrorCode) -> None:
         if code not in {MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN} and self.lost is None:
@@ -350,9 +353,12 @@ class Connection:
             self.lost = "connection lost" if reason.is_failure else "closed"
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        self._take_answer(mid, reason.value)
+
+    def _take_answer(self, mid: int, code: int) -> None:
         if mid in self._unanswered:  # paho also reports QoS 0 here, as soon as it is written
             self._unanswered.discard(mid)
-            self.published.append((mid, reason.value))
+            self.published.append((mid, code))
 
     def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
         self._subscribed.append((mid, [reason.value for reason in reasons]))
@@ -362,10 +368,13 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        user = getattr(message.properties, "UserProperty", ())
-        self.received.append(
-            Incoming(topic, bytes(message.payload), message.qos, message.retain, message.mid, time.time(), dict(user))
-        )
+        user = list(getattr(message.properties, "UserProperty", ()))
+        self._take_message(topic, bytes(message.payload), message.qos, message.retain, message.mid, user)
+
+    def _take_message(  # noqa: PLR0917 - a packet's parts, on the hot path
+        self, topic: str, payload: bytes, qos: int, retain: bool, mid: int, user: list[tuple[str, str]]
+    ) -> None:
+        self.received.append(Incoming(topic, payload, qos, retain, mid, time.time(), dict(user)))
 
 
 def _properties(kind: int) -> Properties:
