@@ -226,12 +226,13 @@ def test_a_lost_broker_is_visible(shop, people, stockouts):
     page.wait_for_selector(".banner.warn", state="detached")
 
 
-def test_the_name_is_asked_once_and_kept(shop, people, stockouts):
+def test_the_name_is_asked_once_with_the_first_claim_and_kept(shop, people, stockouts):
     page = people.open(None)
+    assert not page.locator("#person-dialog").is_visible(), "reading needs no name"
+    act(page, stockouts["A1"], "claim")
     page.wait_for_selector("#person-dialog[open]")
     page.get_by_label("Name", exact=True).fill("  Zoë  Ünal ")
     page.keyboard.press("Enter")
-    act(page, stockouts["A1"], "claim")
     wait_until(lambda: shop.task("A1").claimed_by == "Zoë Ünal")
     page.wait_for_selector(f"#mine #task-{stockouts['A1']}")
     page.reload()

@@ -1,7 +1,7 @@
 // Starts a page: live notices, the queue of commands, dialogs, and the worker that keeps the page for offline use.
 
 import { listen } from "./live.js";
-import { actor, askName, isMine, loginNeeded, startPerson } from "./person.js";
+import { isMine, startPerson } from "./person.js";
 import { flush, onOtherTab, waiting } from "./queue.js";
 import { fillPanel, keepTabStop, mark, slotNews, slotStates, startShelf } from "./shelf.js";
 import { listed, overlay, remember, startTasks, taskNews } from "./tasks.js";
@@ -104,7 +104,6 @@ for (const dialog of document.querySelectorAll("dialog")) {
     if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
   });
 }
-if (!loginNeeded && !actor() && page === "tasks") askName();
 
 onOtherTab(() => {
   if (page === "tasks") overlay(document);
