@@ -103,7 +103,7 @@ def test_a_file_plays_in_real_time_to_its_end_and_everything_is_delivered(
         assert agent.process.wait(60) == 0, agent.lines
     assert time.monotonic() - began >= 7
     assert any("every event is acknowledged" in line for line in agent.lines)
-    assert observer.statuses("table") == ["starting", "online", "ended"]
+    assert observer.statuses("table")[-2:] == ["online", "ended"]
     pick_up = observer.events("pick_up")[0]
     assert pick_up["data"]["slot"] == "table-right"
     assert pick_up["source"] == "shop/edge/table"
@@ -121,16 +121,17 @@ def test_a_killed_camera_process_is_reported_and_started_again(
 ) -> None:
     site = write_site(tmp_path, simulated(), broker=url(mosquitto.port))
     with watching(site) as agent:
-        wait_until(lambda: observer.statuses("table")[-1:] == ["online"], 30)
+        wait_until(lambda: observer.statuses("table")[-1:] == ["online"], 60)
         (victim,) = camera_processes(agent)
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: observer.statuses("table") == ["starting", "online", "offline", "starting", "online"], 30)
+        wait_until(lambda: "offline" in observer.statuses("table"), 30)
+        wait_until(lambda: observer.statuses("table")[-1] == "online", 60)
         assert victim not in camera_processes(agent)
-        wait_until(lambda: len(observer.events("camera")) == 2)
+        wait_until(lambda: len(observer.events("camera")) == 2, 30)
     bodies = observer.seen("camera/table/status")
     lost = next(body for body in bodies if body["status"] == "offline")
     assert "signal 9" in lost["error"]
-    assert bodies[-2]["restarts"] == 1 or bodies[-1]["restarts"] == 1
+    assert [body["restarts"] for body in bodies if body["status"] == "online"][-1] == 1
     assert [event["data"]["status"] for event in observer.events("camera")] == ["offline", "online"]
     assert camera_processes(agent) == []
 
@@ -197,12 +198,12 @@ def test_an_http_camera_that_dies_comes_back_and_its_password_is_never_seen(
     site = write_site(tmp_path, camera(served.url("/mjpeg?pwd=hunter2", "admin:hunter2@")), broker=url(mosquitto.port))
     try:
         with watching(site) as agent:
-            wait_until(lambda: observer.statuses("cam") == ["starting", "online"], 30)
+            wait_until(lambda: observer.statuses("cam")[-1:] == ["online"], 60)
             served.close()
             wait_until(lambda: observer.statuses("cam")[-1] == "offline", 20)
             served.start()
-            wait_until(lambda: observer.statuses("cam") == ["starting", "online", "offline", "online"], 30)
-            wait_until(lambda: len(observer.events("camera")) == 2, 10)
+            wait_until(lambda: observer.statuses("cam")[-1] == "online", 60)
+            wait_until(lambda: len(observer.events("camera")) == 2, 30)
     finally:
         served.close()
     assert [event["data"]["status"] for event in observer.events("camera")] == ["offline", "online"]
