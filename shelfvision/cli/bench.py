@@ -19,11 +19,11 @@ from shelfvision.errors import ShelfvisionError
 if TYPE_CHECKING:
     from shelfvision.core.events import Event, EventDraft
     from shelfvision.transport.mqtt import Connection
-    from shelfvision.transport.outbox import Outbox
     from shelfvision.transport.outbox_writer import OutboxWriter
 
 _STORE, _DEVICE = "bench", "edge-1"
 _SLOTS = 24
+_BROKER_LINES = ("max_inflight_messages 200",)  # as in edge/; Mosquitto alone takes 20 unanswered events at once
 _LIVE_PAUSE_SECONDS = 0.05
 _LIVE_EVENTS = 200
 _PATIENCE_SECONDS = 300.0
@@ -71,7 +71,7 @@ def _bench_events(folder: Path, count: int) -> dict[str, Any]:
 
     times = _LiveTimes()
     writer = OutboxWriter(outbox, on_stored=times.stored)
-    with Mosquitto(folder / "broker") as broker, _service(folder, broker.url) as service:
+    with Mosquitto(folder / "broker", extra=_BROKER_LINES) as broker, _service(folder, broker.url) as service:
         try:
             _wait_ready(service, folder / "service.log")
             reader = Connection(broker.section(), "bench-reader", wakeup=Wakeup())
@@ -87,9 +87,10 @@ def _bench_events(folder: Path, count: int) -> dict[str, Any]:
             )
             started = time.perf_counter()
             link.start()
-            follower = _Follower(reader, outbox, writer, times)
+            follower = _Follower(reader, writer, times)
             follower.run(until_seq=count)
             drain_seconds = time.perf_counter() - started
+            follower.settle()
             during = times.take()
             follower.run(until_events=_LIVE_EVENTS)
             after = times.take()
@@ -142,17 +143,21 @@ class _LiveTimes:
         return [self._rows.pop(seq) for seq in done]
 
     @property
-    def count(self) -> int:
-        """Finished rows."""
+    def safe_count(self) -> int:
+        """Finished rows that were not taken yet."""
         return sum(1 for row in list(self._rows.values()) if row[2])
+
+    @property
+    def open_count(self) -> int:
+        """Events submitted that the service does not have."""
+        return len(self._submitted) + len(self._open)
 
 
 class _Follower:
     """Submits live events and follows the service's acknowledgements."""
 
-    def __init__(self, reader: Connection, outbox: Outbox, writer: OutboxWriter, times: _LiveTimes) -> None:
+    def __init__(self, reader: Connection, writer: OutboxWriter, times: _LiveTimes) -> None:
         self._reader = reader
-        self._outbox = outbox
         self._writer = writer
         self._times = times
         self._number = 0
@@ -160,25 +165,34 @@ class _Follower:
         self._seq = 0
 
     def run(self, *, until_seq: int | None = None, until_events: int = 0) -> None:
-        """Until the service has ``until_seq``, or ``until_events`` live events more.
+        """Make live events until the service has ``until_seq``, or ``until_events`` of them more.
 
         Raises:
             ShelfvisionError: it takes too long, or the broker is gone.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while self._seq < until_seq if until_seq is not None else self._times.count < until_events:
+        while self._seq < until_seq if until_seq is not None else self._times.safe_count < until_events:
             now = time.monotonic()
             if now >= self._next:
                 self._submit()
                 self._next = now + _LIVE_PAUSE_SECONDS
-            self._reader.wait(max(self._next - time.monotonic(), 0))
-            while self._reader.received:
-                message = self._reader.received.popleft()
-                self._reader.acknowledge(message.mid)
-                self._seq = json.loads(message.payload)["seq"]
-                self._times.safe(self._seq)
-            if self._reader.lost is not None or now > deadline:
-                raise ShelfvisionError(f"bench: events do not get through: {self._reader.lost or 'too slow'}")
+            self._follow(max(self._next - time.monotonic(), 0), deadline)
+
+    def settle(self) -> None:
+        """Wait until the service has every live event made so far."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._times.open_count:
+            self._follow(0.1, deadline)
+
+    def _follow(self, seconds: float, deadline: float) -> None:
+        self._reader.wait(seconds)
+        while self._reader.received:
+            message = self._reader.received.popleft()
+            self._reader.acknowledge(message.mid)
+            self._seq = json.loads(message.payload)["seq"]
+            self._times.safe(self._seq)
+        if self._reader.lost is not None or time.monotonic() > deadline:
+            raise ShelfvisionError(f"bench: events do not get through: {self._reader.lost or 'too slow'}")
 
     def _submit(self) -> None:
         self._number += 1

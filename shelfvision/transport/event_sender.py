@@ -77,16 +77,17 @@ class EventSender:
             if self.problem is None:
                 self.problem = "no acknowledgement from the replenishment service; events wait in the outbox"
         allowed = min(self._window.allowance(now), connection.room)
-        sent = False
-        while allowed > 0 and self._fill():
-            row = self._ready.popleft()
-            user = [("epoch", row.epoch), ("seq", str(row.seq)), ("base", str(self._base))]
-            self._packets[connection.publish(self._topic, row.payload, user=user)] = row
-            self._window.sent(row.position, now)
-            self._could_be_sent[row.epoch] = max(self._could_be_sent.get(row.epoch, 0), row.seq)
-            allowed -= 1
-            sent = True
-        return sent
+        if allowed <= 0 or not self._fill():
+            return False
+        with connection.together():
+            while allowed > 0 and self._fill():
+                row = self._ready.popleft()
+                user = [("epoch", row.epoch), ("seq", str(row.seq)), ("base", str(self._base))]
+                self._packets[connection.publish(self._topic, row.payload, user=user)] = row
+                self._window.sent(row.position, now)
+                self._could_be_sent[row.epoch] = max(self._could_be_sent.get(row.epoch, 0), row.seq)
+                allowed -= 1
+        return True
 
     def _fill(self) -> bool:
         if self._ready:

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -272,6 +273,18 @@ class Connection:
         """How many more QoS 1 messages the broker takes before it has answered some."""
         return self._receive_maximum - len(self._unanswered)
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Messages and acknowledgements within the block go out in few large writes."""
+        self._client.cork()
+        try:
+            yield
+        finally:
+            try:
+                self._client.uncork()
+            except OSError as error:
+                self.lost = self.lost or f"connection lost: {error.strerror or error}"
+
     def acknowledge(self, mid: int) -> None:
         """Tell the broker that a received QoS 1 message is safe with us."""
         self._client.ack(mid, 1)
@@ -289,6 +302,7 @@ class Connection:
             if self._wakeup in readable:
                 self._wakeup.clear()
             if writable:
+                self._client.push()
                 self._note(self._client.loop_write())
             if sock in readable or self._holds_bytes(sock):
                 self._read(sock)

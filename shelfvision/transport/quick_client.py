@@ -1,9 +1,9 @@
-"""paho's client with its hot paths shortened: reading packets, QoS 1 answers, and user properties.
+"""paho's client with its hot paths shortened: reading and writing packets, QoS 1 answers, and user properties.
 
-paho 2.1 and 2.2 read a packet byte by byte from the socket and build a table of all MQTT properties for each packet;
-together that is nine tenths of the cost of an event. Sessions, handshakes, failures and everything seldom stay paho's.
-The overridden methods are private to paho: where a release no longer has them, its own slower ones simply stay in
-use, and a test compares our reading with paho's.
+paho 2.1 and 2.2 read a packet byte by byte from the socket, write each one by itself and build a table of all MQTT
+properties for each; together that is nine tenths of the cost of an event. Sessions, handshakes, failures and
+everything seldom stay paho's. The overridden methods are private to paho: where a release no longer has them, its own
+slower ones simply stay in use, and a test compares our reading with paho's.
 """
 
 from __future__ import annotations
@@ -121,6 +121,46 @@ class QuickClient(paho.Client):
         super().__init__(*args, **settings)
         self._read_ahead = b""
         self._read_place = 0
+        self._corked = False
+        self._write_behind = bytearray()
+
+    def cork(self) -> None:
+        """Collect what is written until ``uncork``."""
+        self._corked = True
+
+    def uncork(self) -> None:
+        """Write what was collected, as far as the socket takes it.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        self._corked = False
+        self.push()
+
+    def push(self) -> None:
+        """Write more of what the socket did not take.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        while self._write_behind:
+            try:
+                sent = super()._sock_send(self._write_behind)
+            except BlockingIOError:
+                return
+            del self._write_behind[:sent]
+
+    def want_write(self) -> bool:
+        """Whether something waits for the socket to take it."""
+        return bool(self._write_behind) or super().want_write()
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        if not self._corked and not self._write_behind:
+            return super()._sock_send(buf)
+        self._write_behind += buf
+        if not self._corked:
+            self.push()
+        return len(buf)
 
     @property
     def read_ahead(self) -> bool:

@@ -171,12 +171,13 @@ class ServiceLink:
         while connection.published:
             self._documents.answered(*connection.published.popleft())
         packets, acks = self._worker.results()
-        for device, ack in acks.items():
-            if self._acks.get(device) != ack:
-                self._acks[device] = ack
-                connection.publish(self._topics.ack(device), ack.to_json(), retain=True)
-        for packet in packets:
-            connection.acknowledge(packet)
+        with connection.together():
+            for device, ack in acks.items():
+                if self._acks.get(device) != ack:
+                    self._acks[device] = ack
+                    connection.publish(self._topics.ack(device), ack.to_json(), retain=True)
+            for packet in packets:
+                connection.acknowledge(packet)
         return self._documents.send(connection)
 
     def _finished(self, connection: Connection) -> bool:

@@ -22,7 +22,6 @@ from tests.transport.builders import drafts
 from tests.transport.inbox_file import InboxFile
 from tests.waiting import wait_until
 
-
 _PARENT = """
 import time
 from shelfvision.transport.broker import EmbeddedBroker
