@@ -27,7 +27,9 @@ def test_user_properties_are_packed_as_paho_packs_them(user):
 
 
 @given(pairs, st.integers(0, 1), st.integers(0, 2**32 - 1), texts, st.binary(max_size=50), st.binary(max_size=20))
-def test_properties_are_read_as_paho_reads_them(user, format_indicator, expiry, text, data, rest):
+def test_properties_are_read_as_paho_reads_them(  # noqa: PLR0917 - one argument a property
+    user, format_indicator, expiry, text, data, rest
+):
     properties = paho_properties(user)
     properties.PayloadFormatIndicator = format_indicator
     properties.MessageExpiryInterval = expiry
