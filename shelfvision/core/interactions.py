@@ -90,6 +90,12 @@ class VisitWatch:
         self.forget()
         return visit
 
+    def cleared(self, since: float) -> None:
+        """What seemed to be in front since then was nothing, as was found out only now."""
+        if self.started_at is not None:
+            self.covered_at = max(self.started_at, min(self.covered_at, since))
+            self.quiet_since = self.covered_at
+
     def forget(self) -> None:
         """Drop the visit: what was seen of it cannot be believed."""
         self.started_at, self.quiet_since, self.resting = None, None, 0.0

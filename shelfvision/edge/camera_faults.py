@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.edge.change import gradient
-from shelfvision.edge.difference import LIVE, changed
+from shelfvision.edge.difference import LIVE, bounds_of, changed
 from shelfvision.edge.frame import Image
 from shelfvision.edge.light import Mask, Planes
 
@@ -114,5 +114,5 @@ class MoveWatch:
         inner = (slice(edge, height - edge), slice(edge, width - edge))
         if height <= 2 * edge + 8 or width <= 2 * edge + 8:
             return True
-        left = changed(np.asarray(back, np.float32), background, clipped, LIVE)[inner]
+        left = changed(np.asarray(back, np.float32), background, clipped, LIVE, bounds_of(background, LIVE, 3.0))[inner]
         return float(left.mean()) <= self.settings.explained * float(differs[inner].mean())

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.edge.difference import SETTLED, DifferenceSettings, changed, local_mean
+from shelfvision.edge.difference import SETTLED, DifferenceSettings, bounds_of, changed, local_mean
 from shelfvision.edge.light import FloatMap, Mask, Planes, Tone
 from shelfvision.edge.slot_view import SlotView
 
@@ -21,7 +21,10 @@ class ChangeSettings:
 
     settled: DifferenceSettings = SETTLED
     least_share: float = 0.07  # of a facing's area; a smaller change is a nudge or noise
-    join: int = 5  # working pixels, closed between parts of one change
+    join: float = 0.14  # of a facing's shorter side, closed between parts of one change
+    least_outline: float = (
+        0.012  # log units a pixel along the change's outline; without an edge it is light, not a thing
+    )
     column_share: float = 0.25  # of the slot's height; a pixel column changed that much counts to the change's width
     contour: float = 1.6  # weight of ln(edge strength along the change's outline before / after)
     going_on: float = 1.6  # weight of ln(misfit with the surroundings before / after)
@@ -65,6 +68,7 @@ class Pair:
     before: Planes  # (3, h, w)
     after: Planes  # (3, h, w)
     clipped: Mask  # (h, w) saturated in one of them
+    noise: float = 1.0  # standard deviation of a pixel in grey levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +85,10 @@ class SlotChange:
 
 def change_mask(pair: Pair, view: SlotView, settings: ChangeSettings) -> Mask:
     """Pixels of the view that changed and belong to the slot, holes filled."""
-    differs = changed(pair.after, pair.before, pair.clipped, settings.settled).astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (settings.join, settings.join))
+    bounds = bounds_of(pair.before, settings.settled, pair.noise)
+    differs = changed(pair.after, pair.before, pair.clipped, settings.settled, bounds).astype(np.uint8)
+    join = max(5, 2 * round(settings.join * min(view.facing_width, view.height) / 2) + 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (join, join))
     mask = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, kernel)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -168,6 +174,7 @@ def outline_cues(pair: Pair, piece: Mask, settings: ChangeSettings) -> dict[str,
     inner = [float(edge[core].mean()) + settings.contour_floor for edge in edges]
     gaps = [misfit(planes, piece) + settings.misfit_floor for planes in (pair.before, pair.after)]
     return {
+        "outline": max(outline) - settings.contour_floor,
         "contour": settings.contour * float(np.log(outline[0] / outline[1])),
         "going_on": settings.going_on * float(np.log(gaps[0] / gaps[1])),
         "texture": settings.texture * float(np.log(inner[0] / inner[1])),
@@ -206,6 +213,8 @@ class ChangeJudge:
                 continue
             went, cues = self._direction(pair, piece, view, references, occupied)
             cues["likeness"] = likeness
+            if cues["outline"] < settings.least_outline:
+                continue
             if abs(went) < settings.ambiguous and likeness > settings.same_product:
                 pushed = True
                 continue
@@ -236,21 +245,26 @@ class ChangeJudge:
         belief = float(np.dot(occupied, share) / max(float(share.sum()), 1e-6))
         cues["reference"] = settings.reference * known
         cues["belief"] = settings.belief * belief
+        outline = cues.pop("outline")
         bounded = {name: float(np.clip(cue, -settings.surest, settings.surest)) for name, cue in cues.items()}
-        return sum(bounded.values()), bounded
+        return sum(bounded.values()), bounded | {"outline": outline}
 
     def _likeness(self, pair: Pair, piece: Mask, references: References) -> float:
         """How much better 'before was stocked and after is empty' fits the known pictures than the opposite."""
-        total = 0.0
         if references.stocked is None or references.empty is None or references.seen is None:
             return 0.0
         where = piece & references.seen
         if np.count_nonzero(where) * 2 < np.count_nonzero(piece):
             return 0.0
-        for known, sign in ((references.stocked, 1), (references.empty, -1)):
+        nearer = []
+        for known in (references.stocked, references.empty):
+            bounds = bounds_of(known, self.settings.settled, pair.noise)
             differs = [
-                float(changed(planes, known, pair.clipped, self.settings.settled)[where].mean())
+                float(changed(planes, known, pair.clipped, self.settings.settled, bounds)[where].mean())
                 for planes in (pair.before, pair.after)
             ]
-            total += sign * (differs[1] - differs[0])
-        return total
+            nearer.append(differs[1] - differs[0])
+        # A shadow on an empty place is unlike empty too: what counts is to become like one state and unlike the other.
+        if nearer[0] * nearer[1] >= 0:
+            return 0.0
+        return float(np.sign(nearer[0]) * 2 * min(abs(nearer[0]), abs(nearer[1])))

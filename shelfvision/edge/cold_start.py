@@ -23,12 +23,13 @@ class ColdStartSettings:
     usual: float = 0.5  # log-odds that a facing is stocked when the picture does not tell
 
 
-def guess_occupied(planes: Planes, view: SlotView, settings: ColdStartSettings) -> FloatVector:
+def guess_occupied(planes: Planes, view: SlotView, noise: float, settings: ColdStartSettings) -> FloatVector:
     """Log-odds that each facing holds a product.
 
     Args:
         planes: (3, h, w) the slot's view.
         view: the slot.
+        noise: standard deviation of its pixels in grey levels.
         settings: see ``ColdStartSettings``.
 
     Returns:
@@ -36,7 +37,9 @@ def guess_occupied(planes: Planes, view: SlotView, settings: ColdStartSettings) 
     """
     gap = np.abs(planes - surroundings(planes, view.inside))
     misfit = gap[0] + 0.7 * (gap[1] + gap[2])
-    edges = gradient(planes)
+    spread = noise * np.exp(-planes[0])  # log units
+    misfit = np.sqrt(np.maximum(misfit**2 - (2.0 * spread) ** 2, 0))
+    edges = np.sqrt(np.maximum(gradient(planes) ** 2 - (0.6 * spread) ** 2, 0))
     odds = np.zeros(view.facings)
     for facing in range(view.facings):
         where = view.inside & (view.column == facing)[None, :]

@@ -20,6 +20,8 @@ class FilmSettings:
     frames: int = 160  # kept at most; then every other one goes and the interval doubles
     contact_share: float = 0.03  # of the product's place that is covered: the hand has reached it
     plateau_share: float = 0.9  # of the best likeness during the visit: still, or already, the settled look
+    rest_seconds: float = 0.25  # a product that has been set down rests for so long ...
+    rest_change: float = 0.06  # ... while its likeness grows by less than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,18 @@ class Film:
         self._interval = settings.interval
         self._stills: list[_Still] = []
 
+    def wants(self, time: float) -> bool:
+        """Whether the last kept frame is old enough for another one."""
+        return not self._stills or time - self._stills[-1].time >= self._interval - 1e-6
+
     def take(self, time: float, planes: Planes, front: Mask) -> None:
-        """Keep this frame unless the last one is too recent.
+        """Keep this frame.
 
         Args:
             time: seconds.
             planes: (3, h, w) the slot's view in the background's light.
             front: (h, w) what moves or stands in front.
         """
-        if self._stills and time - self._stills[-1].time < self._interval - 1e-6:
-            return
         self._stills.append(_Still(time, planes.astype(np.float16), front.copy()))
         if len(self._stills) > self.settings.frames:
             del self._stills[1::2]
@@ -77,15 +81,27 @@ class Film:
         if not stills:
             return Moments(started_at, ended_at, ended_at)
         contact = next((s.time for s in stills if np.count_nonzero(s.front & near) >= needed), started_at)
+        times = np.array([still.time for still in stills])
         before_share = self._likeness(stills, before, after, place)
-        as_before = np.flatnonzero(before_share >= self.settings.plateau_share * before_share.max())
-        gone = int(as_before[-1]) + 1 if before_share.max() > 0 else 0
-        lifted = stills[gone].time if gone < len(stills) else ended_at
-        after_share = 1 - before_share
-        not_after = np.flatnonzero(after_share < self.settings.plateau_share * after_share.max())
-        there = int(not_after[-1]) + 1 if len(not_after) else 0
-        placed = stills[there].time if there < len(stills) else ended_at
-        return Moments(min(contact, lifted), lifted, placed)
+        arrived = self._arrival(times, 1 - before_share)
+        placed = times[arrived] if arrived is not None else ended_at
+        # A lift is a set-down in a film that runs backwards.
+        gone = self._arrival(-times[::-1], before_share[::-1])
+        last = len(stills) - 1 - gone if gone is not None else -1
+        lifted = times[last + 1] if last + 1 < len(stills) else ended_at
+        return Moments(min(contact, float(lifted)), float(lifted), float(placed))
+
+    def _arrival(self, times: NDArray[np.float64], share: NDArray[np.float64]) -> int | None:
+        """Index from which the share stays high: when it first rests there, hidden in part by the hand or not."""
+        settings = self.settings
+        high = np.flatnonzero(share < settings.plateau_share * max(float(share.max()), 1e-6))
+        settled = int(high[-1]) + 1 if len(high) else 0
+        low = np.flatnonzero(share < 0.5 * float(share.max()))
+        for index in range(int(low[-1]) + 1 if len(low) else 0, min(settled, len(share))):
+            later = np.flatnonzero(times >= times[index] + settings.rest_seconds - 1e-6)
+            if len(later) and share[later[0]] - share[index] < settings.rest_change:
+                return index
+        return settled if settled < len(share) else None
 
     @staticmethod
     def _likeness(stills: Sequence[_Still], before: Planes, after: Planes, place: Mask) -> NDArray[np.float64]:

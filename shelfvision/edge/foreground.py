@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.edge.difference import LIVE, DifferenceSettings, changed, local_mean, local_variance
-from shelfvision.edge.light import LightSettings, Mask, Picture, Planes, Tone, fit_tone
+from shelfvision.edge.difference import LIVE, DifferenceSettings, bounds_of, changed, local_mean
+from shelfvision.edge.light import FloatMap, LightSettings, Mask, Picture, Planes, Tone, fit_tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,11 @@ class ForegroundSettings:
     recent_seconds: float = 0.25  # time constant of the picture that single frames are averaged into
     motion_light: float = 0.07  # log units; a pixel that differs that much from the recent picture moves
     motion_chroma: float = 0.10  # log units
+    usual_noise: float = 2.0  # grey levels of a working pixel, until measured
+    noise_range: tuple[float, float] = (1.0, 12.0)  # grey levels
     drift_seconds: float = 8.0  # time constant with which unchanged places follow slow light
+    drift_light: float = 0.12  # log units; what is darker or lighter by more is a shadow, and only slowly the new light
+    drift_slower: float = 12.0  # times slower for that
     drift_every: float = 0.5  # seconds between two steps of that
     relight_every: float = 2.0  # seconds between two steps that bring the background into the present light
     relight_above: float = 0.04  # log units of difference that are worth it
@@ -75,7 +79,8 @@ class Background:
         self.recent = first.planes.copy()
         self.still_since = np.full(first.clipped.shape, now, np.float64)
         self._changed = np.zeros(first.clipped.shape, bool)
-        self._variance = local_variance(self.planes[0], live.window)
+        self.noise = settings.usual_noise
+        self._bounds = bounds_of(self.planes, live, self.noise)
         self._seen_at = now
         self.drifted_at = now
         self._relit_at = now
@@ -85,7 +90,8 @@ class Background:
         clipped = picture.clipped | self.clipped
         tone = fit_tone(picture.planes, self.planes, ~(clipped | self._changed), self.light)
         lit = tone.unlight(picture.planes)
-        differs = changed(lit, self.planes, clipped, self.live, self._variance)
+        differs = changed(lit, self.planes, clipped, self.live, self._bounds)
+        self._measure_noise(lit)
         moving = self._moving(lit, clipped)
         elapsed = max(now - self._seen_at, 0.0)
         keep = np.float32(np.exp(-elapsed / self.settings.recent_seconds))
@@ -98,20 +104,37 @@ class Background:
             lit, clipped, differs, moving, self.still_since, tone, float(np.count_nonzero(differs)) / differs.size
         )
 
+    def _measure_noise(self, lit: Planes) -> None:
+        """Follow the camera's noise: the median deviation from the recent picture, which has little of it left."""
+        step = (slice(1, None, 4), slice(1, None, 4))
+        deviation = np.abs(lit[0][step] - self.recent[0][step]) * np.exp(self.recent[0][step])
+        low, high = self.settings.noise_range
+        measured = float(np.clip(1.48 * np.median(deviation), low, high))
+        self.noise += 0.05 * (measured - self.noise)
+
     def _moving(self, lit: Planes, clipped: Mask) -> Mask:
         """Pixels that differ from the recent picture; a jump of the whole picture's light is no motion."""
         light = lit[0] - self.recent[0]
         light = light - np.float32(np.median(light[::4, ::4]))
         blue, red = lit[1] - self.recent[1], lit[2] - self.recent[2]
-        moved = np.abs(local_mean(light, 3)) > self.settings.motion_light
-        moved |= np.maximum(np.abs(local_mean(blue, 3)), np.abs(local_mean(red, 3))) > self.settings.motion_chroma
+        spread = np.float32(self.noise) * np.exp(-self.recent[0])
+        moved = np.abs(local_mean(light, 3)) > self.settings.motion_light + 1.5 * spread
+        colour = np.maximum(np.abs(local_mean(blue, 3)), np.abs(local_mean(red, 3)))
+        moved |= colour > self.settings.motion_chroma + 2.0 * spread
         return np.asarray(moved & ~clipped)
 
-    def adopt(self, where: Mask) -> None:
-        """What is seen now at these pixels is the settled shelf from here on."""
+    def adopt(self, where: Mask, light: FloatMap | None = None) -> None:
+        """What is seen now at these pixels is the settled shelf from here on.
+
+        Args:
+            where: (h, w) pixels.
+            light: (h, w) local light that lies on them now (a shadow), to be left out.
+        """
         self.planes[:, where] = self.recent[:, where]
+        if light is not None:
+            self.planes[0, where] -= light[where]
         self._changed = self._changed & ~where
-        self._variance = local_variance(self.planes[0], self.live.window)
+        self._bounds = bounds_of(self.planes, self.live, self.noise)
 
     def follow(self, maps: Maps, clear: Mask, quiet: bool, now: float) -> Tone | None:
         """Follow slow changes of light where the shelf is settled.
@@ -130,9 +153,11 @@ class Background:
             self.drifted_at = now
             share = np.float32(1 - np.exp(-elapsed / self.settings.drift_seconds))
             fine = clear & ~maps.changed
-            self.planes += (self.recent - self.planes) * (share * fine)
+            shaded = np.abs(self.recent[0] - self.planes[0]) > self.settings.drift_light
+            speed = np.where(shaded, share / np.float32(self.settings.drift_slower), share) * fine
+            self.planes += (self.recent - self.planes) * speed
             self.clipped = np.where(fine, maps.clipped, self.clipped)
-            self._variance = local_variance(self.planes[0], self.live.window)
+            self._bounds = bounds_of(self.planes, self.live, self.noise)
         if not quiet or now - self._relit_at < self.settings.relight_every:
             return None
         self._relit_at = now
@@ -142,7 +167,7 @@ class Background:
         part = Tone(tone.offset * np.float32(0.5), tone.slope * 0.5, tone.pivot)
         self.planes = part.relight(self.planes)
         self.recent = part.relight(self.recent)
-        self._variance = local_variance(self.planes[0], self.live.window)
+        self._bounds = bounds_of(self.planes, self.live, self.noise)
         return part
 
     def restart(self, picture: Picture, now: float) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shelfvision.edge.frame import Image
 
 Planes = NDArray[np.float32]
-"""(3, h, w): log light (mean of the channels), log blue over green, log red over green."""
+"""(3, h, w): log light, and how far blue and red exceed green in shares of the light (see ``Darkroom.develop``)."""
 FloatMap = NDArray[np.float32]
 """(h, w) at working resolution."""
 Mask = NDArray[np.bool_]
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 class LightSettings:
     """How light is measured and compared."""
 
-    dark_offset: float = 20.0  # grey levels added before the logarithm: sensor noise in the dark stays small
+    dark_offset: float = 8.0  # grey levels added before logarithm and division: keeps them finite in the dark
     clipped: int = 244  # grey levels; from here a channel no longer follows the light
     sample_step: int = 3  # working pixels between the samples of the tone fit
     inlier: float = 0.12  # log units from the fit within which a sample is believed to show the same surface
@@ -52,21 +52,63 @@ class Darkroom:
         self.reduction = reduction
         self.width, self.height = frame_size[0] // reduction, frame_size[1] // reduction
         self.clip = settings.clipped
-        self.table = np.log(np.arange(256, dtype=np.float64) + settings.dark_offset).astype(np.float32)
+        mean = np.arange(766) / 3 + settings.dark_offset  # by the sum of three channels
+        self.log_table = np.log(mean).astype(np.float32)
+        self.share_table = (1 / mean).astype(np.float32)
 
     def develop(self, image: Image) -> Picture:
-        """The frame in logarithmic light."""
+        """The frame as logarithm of light and two colour planes that light does not change.
+
+        For a grey surface a colour plane equals the logarithm of the two channels' ratio; unlike that ratio it stays
+        bounded, and its noise small, where a saturated colour leaves one channel dark.
+        """
         step = self.reduction
         whole = image[: self.height * step, : self.width * step]
         small = cv2.resize(whole, (self.width, self.height), interpolation=cv2.INTER_AREA)
         channels = cv2.split(small)
-        blue, green, red = (cv2.LUT(channel, self.table) for channel in channels)
+        blue, green, red = (channel.astype(np.int16) for channel in channels)
+        light = blue + green + red
         planes = np.empty((3, self.height, self.width), np.float32)
-        np.multiply(blue + green + red, np.float32(1 / 3), out=planes[0])
-        np.subtract(blue, green, out=planes[1])
-        np.subtract(red, green, out=planes[2])
+        np.take(self.log_table, light, out=planes[0])
+        share = np.take(self.share_table, light)
+        np.multiply(blue - green, share, out=planes[1])
+        np.multiply(red - green, share, out=planes[2])
         top = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
         return Picture(planes, np.asarray(top >= self.clip))
+
+
+def local_light(picture: Planes, reference: Planes, usable: Mask, inlier: float = 0.1) -> FloatMap:
+    """The smooth part of the light ratio between two pictures of one place: a shadow's edge, a lamp's corner.
+
+    A plane is fitted to the ratio, twice: over all usable pixels, then over those near the first fit.
+
+    Args:
+        picture: (3, h, w).
+        reference: (3, h, w).
+        usable: pixels that show the same surface in both.
+        inlier: log units from the first fit that the second one keeps.
+
+    Returns:
+        (h, w) log units; 0 everywhere when too few pixels are usable.
+    """
+    height, width = usable.shape
+    rows, columns = np.nonzero(usable)
+    if len(rows) < 40:
+        return np.zeros((height, width), np.float32)
+    ratio = (picture[0] - reference[0])[rows, columns]
+    where = np.stack([np.ones(len(rows)), columns / width - 0.5, rows / height - 0.5], axis=1)
+    keep = np.abs(ratio - np.median(ratio)) < 3 * inlier
+    plane = np.zeros(3)
+    for _ in range(2):
+        if np.count_nonzero(keep) < 40:
+            break
+        # The ridge keeps the slopes at 0 where the pixels lie in one line.
+        a = where[keep]
+        plane = np.linalg.solve(a.T @ a + np.diag([1e-6, 1.0, 1.0]), a.T @ ratio[keep])
+        keep = np.abs(ratio - where @ plane) < inlier
+    y, x = np.mgrid[0:height, 0:width]
+    light = plane[0] + plane[1] * (x / width - 0.5) + plane[2] * (y / height - 0.5)
+    return np.asarray(np.clip(light, -0.8, 0.8), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

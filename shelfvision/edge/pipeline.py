@@ -17,7 +17,8 @@ from shelfvision.edge.change import ChangeJudge
 from shelfvision.edge.drafts import Drafter
 from shelfvision.edge.foreground import Background, Maps, find_blobs
 from shelfvision.edge.frame import Frame
-from shelfvision.edge.light import Darkroom, Mask, Picture
+from shelfvision.edge.ghosts import GhostWatch
+from shelfvision.edge.light import Darkroom, FloatMap, Mask, Picture, local_light
 from shelfvision.edge.scene import Piece, Scene
 from shelfvision.edge.settings import PipelineSettings, choose_reduction
 from shelfvision.edge.slot_view import SlotView
@@ -68,6 +69,7 @@ class CameraPipeline:
         self._shape = (self._darkroom.height, self._darkroom.width)
         self._views = [SlotView(slot, reduction, self._shape) for slot in plan.slots]
         self._scene = Scene(self._views, self._shape, self.settings.scene)
+        self._ghosts = GhostWatch(self._shape, self.settings.change, self.settings.ghosts)
         self._judge = ChangeJudge(self.settings.change)
         self._tracker = Tracker(self._darkroom.width, self.settings.tracking)
         self._log = InteractionLog(self.settings.interactions)
@@ -184,17 +186,20 @@ class CameraPipeline:
         assert background is not None
         labels, blobs = find_blobs(maps.changed, self.settings.foreground)
         pieces = self._scene.sort(labels, blobs, maps, now)
+        for index, since in self._ghosts.release(pieces, background, maps, now).items():
+            self._watches[index].visit.cleared(since)
         front = [piece for piece in pieces if piece.front]
         tracks, _ = self._tracker.update([piece.blob.box for piece in front], [piece.tip for piece in front], now)
         painted = self._scene.paint(front)
         readings = self._read(pieces, front, tracks)
         for index, (watch, reading) in enumerate(zip(self._watches, readings, strict=True)):
-            visit = watch.watch(reading, maps, painted, now)
+            visit = watch.watch(reading, maps, background, painted, now)
             if visit is not None:
-                deed = watch.close(visit, background, maps.clipped)
+                light = self._local_light(watch, maps)
+                deed = watch.close(visit, background, maps.clipped, light)
                 if deed is not None:
                     events.append(self._tell(deed, watch))
-                self._adopt(index, pieces, painted)
+                self._adopt(index, pieces, painted, light)
             watch.get_to_know(background, now)
         self._follow(maps, pieces, now)
         return pieces, tracks
@@ -226,7 +231,7 @@ class CameraPipeline:
             for i in range(len(self._watches))
         ]
 
-    def _adopt(self, index: int, pieces: list[Piece], painted: Mask) -> None:
+    def _adopt(self, index: int, pieces: list[Piece], painted: Mask, light: FloatMap) -> None:
         """The slot's present picture becomes the settled one."""
         background, view = self._background, self._views[index]
         assert background is not None
@@ -235,7 +240,16 @@ class CameraPipeline:
             if other is not view:
                 other.cut(where)[other.near] = False
         view.cut(where)[view.near] = True
-        background.adopt(where & ~painted)
+        background.adopt(where & ~painted, light)
+
+    def _local_light(self, watch: SlotWatch, maps: Maps) -> FloatMap:
+        """(H, W) shadow that lies on a slot now, 0 elsewhere, from the pixels around what changed."""
+        background, view = self._background, watch.view
+        assert background is not None
+        light = np.zeros(self._shape, np.float32)
+        usable = ~view.cut(maps.changed | maps.clipped)
+        view.cut(light)[...] = local_light(view.cut(background.recent), view.cut(background.planes), usable)
+        return light
 
     def _follow(self, maps: Maps, pieces: list[Piece], now: float) -> None:
         """Let slow light and strays into the background, away from everything that is going on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +22,7 @@ class SceneSettings:
     moving_share: float = 0.06  # more moving pixels than this: the blob moves
     outside_share: float = 0.35  # more of it away from every slot: it is no product of a slot
     reach_pixels: int = 12  # working pixels of a moving blob away from every slot: it reaches in from outside
-    large: float = 2.5  # times the mean slot: so large and cut by the picture's border, it is a person
+    arm: float = 0.025  # of the picture's width: thickness of the thinnest arm
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +33,7 @@ class Piece:
     mask: Mask  # (h, w) of the blob's box
     front: bool  # it moves and reaches in from outside, or stands where no product can
     still: bool  # nothing of it moves
+    cut: bool  # the picture's border cuts it
     slots: list[int] = field(default_factory=list)  # indices of the slots that it touches
     tip: tuple[float, float] = (0.0, 0.0)  # working pixels: the point furthest from where it enters the picture
 
@@ -74,8 +76,10 @@ class Scene:
     def __init__(self, views: Sequence[SlotView], shape: tuple[int, int], settings: SceneSettings) -> None:
         self.views, self.shape, self.settings = views, shape, settings
         self.near: Mask = np.zeros(shape, bool)  # any slot or its nearest surroundings
+        self.inside: Mask = np.zeros(shape, bool)  # any slot itself
         for view in views:
             view.cut(self.near)[view.near] = True
+            view.cut(self.inside)[view.inside] = True
         self.mean_slot = float(np.mean([view.pixels for view in views])) if views else float(np.prod(shape))
 
     def sort(self, labels: NDArray[np.int32], blobs: Sequence[Blob], maps: Maps, now: float) -> list[Piece]:
@@ -87,7 +91,7 @@ class Scene:
             mask = labels[window] == blob.label
             moving = mask & (now - maps.still_since[window] < self.settings.still_seconds)
             still = bool(np.count_nonzero(moving) <= self.settings.moving_share * blob.area)
-            piece = Piece(blob, mask, not still and self._reaches_in(mask, blob, window), still)
+            piece = Piece(blob, mask, not still and self._reaches_in(mask, blob, window), still, self._cut(blob))
             for index, view in enumerate(self.views):
                 if (
                     x1 < view.right
@@ -121,7 +125,35 @@ class Scene:
         outside = np.count_nonzero(piece.mask & ~self.near[window]) / piece.blob.area
         if outside > settings.outside_share:
             return True
-        return self._cut(piece.blob) and len(piece.slots) > 1 and piece.blob.area > settings.large * self.mean_slot
+        return piece.cut and self._arm(piece)
+
+    def _arm(self, piece: Piece) -> bool:
+        """Whether something thicker than a line comes from the picture's border, away from every slot, into one.
+
+        Arms and people do; what came to or went from a slot does not, though a line along the board may seem to.
+        """
+        x1, y1, x2, y2 = piece.blob.box
+        thickness = max(6, round(self.settings.arm * self.shape[1]))
+        kernel = np.ones((thickness, thickness), np.uint8)
+        # Beyond the border the arm goes on.
+        padded = cv2.copyMakeBorder(
+            piece.mask.astype(np.uint8), thickness, thickness, thickness, thickness, cv2.BORDER_REPLICATE
+        )
+        opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, kernel)[thickness:-thickness, thickness:-thickness]
+        _, labels = cv2.connectedComponents(np.ascontiguousarray(opened), connectivity=8)
+        away = ~self.inside[y1:y2, x1:x2]
+        rows, columns = np.arange(y1, y2)[:, None], np.arange(x1, x2)[None, :]
+        edge = (rows == 0) | (columns == 0) | (rows == self.shape[0] - 1) | (columns == self.shape[1] - 1)
+        entering = np.unique(labels[edge & away & (opened > 0)])
+        for index in piece.slots:
+            view = self.views[index]
+            left, top = max(x1, view.left), max(y1, view.top)
+            right, bottom = min(x2, view.right), min(y2, view.bottom)
+            part = labels[top - y1 : bottom - y1, left - x1 : right - x1]
+            inside = view.inside[top - view.top : bottom - view.top, left - view.left : right - view.left]
+            if np.isin(part[inside], entering[entering > 0]).any():
+                return True
+        return False
 
     def share(self, piece: Piece, view: SlotView) -> float:
         """Share of a slot that a blob covers."""

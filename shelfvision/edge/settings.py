@@ -16,6 +16,7 @@ from shelfvision.edge.change import ChangeSettings
 from shelfvision.edge.cold_start import ColdStartSettings
 from shelfvision.edge.film import FilmSettings
 from shelfvision.edge.foreground import ForegroundSettings
+from shelfvision.edge.ghosts import GhostSettings
 from shelfvision.edge.light import LightSettings
 from shelfvision.edge.scene import SceneSettings
 from shelfvision.edge.slot_watch import SlotWatchSettings
@@ -30,6 +31,7 @@ class PipelineSettings:
     light: LightSettings = field(default_factory=LightSettings)
     foreground: ForegroundSettings = field(default_factory=ForegroundSettings)
     scene: SceneSettings = field(default_factory=SceneSettings)
+    ghosts: GhostSettings = field(default_factory=GhostSettings)
     change: ChangeSettings = field(default_factory=ChangeSettings)
     cold_start: ColdStartSettings = field(default_factory=ColdStartSettings)
     film: FilmSettings = field(default_factory=FilmSettings)

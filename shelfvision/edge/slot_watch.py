@@ -12,7 +12,7 @@ from shelfvision.edge.change import ChangeJudge, FloatVector, Pair, References, 
 from shelfvision.edge.cold_start import ColdStartSettings, guess_occupied
 from shelfvision.edge.film import Film, FilmSettings
 from shelfvision.edge.foreground import Background, Maps
-from shelfvision.edge.light import Mask, Planes, Tone
+from shelfvision.edge.light import FloatMap, Mask, Planes, Tone, local_light
 from shelfvision.edge.slot_view import SlotView
 
 
@@ -75,14 +75,18 @@ class SlotWatch:
         """Whether the slot itself is seen, settled and known."""
         return self.known and not self.visit.visiting
 
-    def watch(self, reading: SlotReading, maps: Maps, front: Mask, now: float) -> Visit | None:
+    def watch(self, reading: SlotReading, maps: Maps, background: Background, front: Mask, now: float) -> Visit | None:
         """Take in one frame; returns the visit that has just ended, if one has."""
         self.reading = reading
         visit = self.visit.update(reading, now)
         if self.visit.visiting:
             if self.visit.started_at == now:
                 self.film = Film(self.film_settings)
-            self.film.take(now, self.view.cut(maps.lit), self.view.cut(front))
+            if self.film.wants(now):
+                # Hands throw shadows; without them the film tells the product's look from the place's.
+                planes, usable = self.view.cut(maps.lit).copy(), ~self.view.cut(maps.changed | maps.clipped)
+                planes[0] -= local_light(planes, self.view.cut(background.planes), usable)
+                self.film.take(now, planes, self.view.cut(front))
         if visit is not None:
             self.clear_since = visit.ended_at
         elif reading.covered >= self.interactions.reach_share:
@@ -94,15 +98,21 @@ class SlotWatch:
         if self.known or self.visit.visiting or now - self.clear_since < self.settings.known_seconds:
             return
         self.known = True
-        self.occupied = guess_occupied(self.view.cut(background.planes), self.view, self.cold)
+        where = np.zeros(background.clipped.shape, bool)
+        self.view.cut(where)[self.view.near] = True
+        background.adopt(where)
+        self.occupied = guess_occupied(self.view.cut(background.planes), self.view, background.noise / 2, self.cold)
 
-    def close(self, visit: Visit, background: Background, clipped: Mask) -> Deed | None:
+    def close(self, visit: Visit, background: Background, clipped: Mask, light: FloatMap) -> Deed | None:
         """Judge an ended visit by the pictures before and after it. The caller adopts the new picture afterwards."""
         if not self.known:
             return None
         view = self.view
         before, after = view.cut(background.planes).copy(), view.cut(background.recent).copy()
-        change = self.judge.judge(Pair(before, after, view.cut(clipped)), view, self.references, self.occupied)
+        after[0] -= view.cut(light)
+        change = self.judge.judge(
+            Pair(before, after, view.cut(clipped), background.noise / 2), view, self.references, self.occupied
+        )
         self.last_change = change
         witnessed = visit.started_at - self._resumed_at > self.settings.resume_seconds
         bound = self.settings.sure if visit.left_change else self.settings.unseen_sure
