@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -29,8 +30,10 @@ from shelfvision.transport.outbox_rescue import fill_fresh, next_epoch, read_all
 MAX_EVENT_BYTES = 65_536
 _MIN_PAGES = 16
 _ROW_OVERHEAD = 40  # bytes of a row besides its payload, roughly
-_RESERVE_BYTES = 1_048_576  # given back on a full disk so that making room has room to work in
+_RESERVE_BYTES = 2_097_152  # given back on a full disk: more than the log holds, so that it can always be emptied
+_RESERVE_SECONDS = 30.0  # between attempts to set it aside again
 _MAX_LINKS = 4096
+_FEW_ROWS = 200
 _log = structlog.get_logger(__name__)
 
 _Values = tuple[int, str, str]  # position, kind, payload
@@ -59,7 +62,7 @@ class Outbox:
         path: the file; made when absent. A damaged one is moved aside and what is readable is taken over.
         store: store id.
         device: device id.
-        max_bytes: cap of the file; its write-ahead log comes on top (at most some 4 MB).
+        max_bytes: cap of the file; its write-ahead log and a reserve for a full disk come on top (some 3 MB).
         clock: POSIX seconds, for epochs and gap records.
 
     Attributes:
@@ -87,12 +90,16 @@ class Outbox:
         self._store_id = store
         self._device = device
         self._max_pages = max(max_bytes // PAGE_BYTES, _MIN_PAGES)
+        self._ceiling = self._max_pages  # lower while the disk is full
         self._clock = clock
         self._mutex = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._links: dict[str, str] = {}
         self._epochs: dict[int, str] = {}  # number to epoch, oldest first
         self._lock_file = -1
+        self._reserve_held = False
+        self._reserve_after = 0.0
+        self._told_dropped = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -177,7 +184,7 @@ class Outbox:
         needed = total // (PAGE_BYTES // 2) + 4  # pages; half full ones and the path down to them counted in
         highest = next((tier for tier in reversed(TIERS) if rows.get(tier)), TIERS[0])
         if self._free_pages() < needed:
-            self._make_room(needed * 2, highest, self._max_pages)
+            self._make_room(needed * 2, highest)
         for attempt in range(3):
             try:
                 self._begin()
@@ -191,10 +198,9 @@ class Outbox:
                 self._rollback()
                 if not outbox_file.is_full(error) or attempt == 2:
                     raise
-                # below the cap this is the disk itself: only pages that the file already has can be had
-                self._release_reserve()
-                self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
-                self._make_room(needed * (2 + attempt), highest, self._pages())
+                if self._pages() + needed < self._ceiling:  # below the cap: it is the disk itself
+                    self._relieve()
+                self._make_room(needed * (2 + attempt), highest)
             else:
                 self.backlog += change
                 self.dropped += len(given_up)
@@ -244,30 +250,57 @@ class Outbox:
             if number is None or (epoch == self.epoch and seq > self.last_seq):
                 return 0
             low, high = number << SEQ_BITS, number << SEQ_BITS | min(seq, 2**SEQ_BITS - 1)
-            # a deletion that a power cut undoes only sends events again, so it need not wait for the disk
-            self._connection.execute("PRAGMA synchronous = NORMAL")
             try:
-                self._begin()
-                gone = 0
-                for table in (*TIERS, "gaps"):
-                    gone += self._connection.execute(
-                        f"DELETE FROM {table} WHERE position BETWEEN ? AND ?",  # noqa: S608 - likewise
-                        (low, high),
-                    ).rowcount
-                self._connection.execute("COMMIT")
+                gone = self._delete(low, high)
             except sqlite3.DatabaseError as error:
-                self._rollback()
                 if outbox_file.is_damaged(error):
                     self._replace(f"was found damaged ({error})")
                     return 0
                 raise OutboxError(f"outbox {self.path}: cannot delete acknowledged events: {error}") from None
-            finally:
-                self._connection.execute("PRAGMA synchronous = FULL")
             self.backlog -= gone
             if self.backlog == 0:
                 self._forget_old_epochs()
-                self._make_reserve()
+            self._make_reserve()
             return gone
+
+    def _delete(self, low: int, high: int) -> int:
+        """Delete the rows of a range of positions; returns how many went."""
+        # a deletion that a power cut undoes only sends events again, so it need not wait for the disk
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._begin()
+            gone = sum(
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE position BETWEEN ? AND ?",  # noqa: S608 - likewise
+                    (low, high),
+                ).rowcount
+                for table in (*TIERS, "gaps")
+            )
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            self._rollback()
+            if not outbox_file.is_full(error):
+                raise
+            gone = self._delete_bit_by_bit(low, high)
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
+        return gone
+
+    def _delete_bit_by_bit(self, low: int, high: int) -> int:
+        """The same on a full disk, in transactions small enough for the space that the log has."""
+        gone = 0
+        for table in (*TIERS, "gaps"):
+            while True:
+                self._relieve()
+                deleted = self._connection.execute(
+                    f"DELETE FROM {table} WHERE position IN "  # noqa: S608 - likewise
+                    f"(SELECT position FROM {table} WHERE position BETWEEN ? AND ? LIMIT {_FEW_ROWS})",
+                    (low, high),
+                ).rowcount
+                if deleted == 0:
+                    break
+                gone += deleted
+        return gone
 
     def position(self, epoch: str, seq: int) -> int | None:
         """Where (epoch, seq) stands in the order, or None for an epoch that is not in the file."""
@@ -281,7 +314,7 @@ class Outbox:
     def bytes_used(self) -> int:
         """Size of the file's used pages."""
         with self._mutex:
-            return (self._max_pages - self._free_pages()) * PAGE_BYTES
+            return (self._ceiling - self._free_pages()) * PAGE_BYTES
 
     def on_append(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each append, from the appending thread; it must return at once."""
@@ -304,16 +337,19 @@ class Outbox:
     def _pages(self) -> int:
         return int(self._connection.execute("PRAGMA page_count").fetchone()[0])
 
-    def _free_pages(self, cap: int | None = None) -> int:
-        free = int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
-        return (self._max_pages if cap is None else cap) - self._pages() + free
+    def _free_pages(self) -> int:
+        return self._ceiling - self._pages() + int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])
 
-    def _make_room(self, pages: int, highest: str, cap: int) -> None:
+    def _set_ceiling(self, pages: int) -> None:
+        self._ceiling = pages
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def _make_room(self, pages: int, highest: str) -> None:
         """Turn the oldest events of the lowest tiers up to ``highest`` into gap records until pages are free."""
         before = self.dropped
         for tier in TIERS[: TIERS.index(highest) + 1]:
             chunk = 64
-            while self._free_pages(cap) < pages:
+            while self._free_pages() < pages:
                 self._begin()
                 victims = self._connection.execute(
                     f"SELECT position, kind FROM {tier} ORDER BY position LIMIT ?",  # noqa: S608 - likewise
@@ -330,7 +366,9 @@ class Outbox:
                 chunk = min(chunk * 2, 4096)
         if self.dropped > before:
             self.notice = f"outbox is full: {self.dropped} events of the least important kinds were given up so far"
-            _log.warning("outbox full, events given up", path=str(self.path), now=self.dropped - before)
+            if self.dropped >= self._told_dropped * 2:
+                self._told_dropped = self.dropped
+                _log.warning("outbox full, events given up", path=str(self.path), dropped=self.dropped)
 
     def _give_up(self, victims: Sequence[tuple[int, str]]) -> int:
         """Within a transaction: count the victims and store their gap records; returns gap rows gained."""
@@ -396,6 +434,7 @@ class Outbox:
 
     def _load(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._ceiling = self._max_pages
         self._epochs = dict(connection.execute("SELECT number, epoch FROM epochs ORDER BY number").fetchall())
         if not self._epochs:
             self.epoch = new_epoch(self._clock())
@@ -489,12 +528,26 @@ class Outbox:
         return Path(f"{self.path}.reserve")
 
     def _make_reserve(self) -> None:
+        """Set space aside if it is not, and if the disk has plenty."""
+        if self._reserve_held or time.monotonic() < self._reserve_after:
+            return
+        self._reserve_after = time.monotonic() + _RESERVE_SECONDS
         try:
             if not self._reserve.exists():
+                free = shutil.disk_usage(self.path.parent).free
+                size = min(_RESERVE_BYTES, self._max_pages * PAGE_BYTES // 4, free // 4)
                 with self._reserve.open("wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, min(_RESERVE_BYTES, self._max_pages * PAGE_BYTES // 4))
+                    os.posix_fallocate(file.fileno(), 0, size)
+            self._reserve_held = True
+            if self._ceiling != self._max_pages:
+                self._set_ceiling(self._max_pages)
         except OSError:
-            self._reserve.unlink(missing_ok=True)  # no space for it now; the next start tries again
+            self._reserve.unlink(missing_ok=True)
 
-    def _release_reserve(self) -> None:
+    def _relieve(self) -> None:
+        """On a full disk: give the reserve back and empty the log into the file, so that there is room to work in."""
         self._reserve.unlink(missing_ok=True)
+        self._reserve_held = False
+        self._reserve_after = time.monotonic() + _RESERVE_SECONDS
+        self._connection.execute("PRAGMA wal_checkpoint(RESTART)")  # the log keeps its space
+        self._set_ceiling(self._pages())  # the space just won is for working in, not for more events

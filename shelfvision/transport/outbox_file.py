@@ -12,6 +12,7 @@ from shelfvision.errors import OutboxError
 APPLICATION_ID = 0x53564F42  # "SVOB"
 VERSION = 1
 PAGE_BYTES = 4096
+_LOG_PAGES = 200  # the write-ahead log is emptied into the file when it has so many
 SEQ_BITS = 40  # a position is epoch number << 40 | seq: one integer key that sorts by (epoch, seq)
 
 # One table a tier, so that giving up the oldest rows of a tier frees whole pages at once.
@@ -98,6 +99,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> bool:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     if not tables:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     return not tables
