@@ -133,6 +133,13 @@ class DeviceSection(Section):
         default=300, ge=5, le=86_400, description="length of the windows in which presence is counted"
     )
 
+    @field_validator("id")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value in {"tasks", "ranking"}:
+            raise ValueError(f"{value!r} is a topic of the store itself; choose another id")
+        return value
+
 
 class SlotSection(Section):
     """The place of one SKU in one camera's picture."""

@@ -151,6 +151,7 @@ def test_one_fault_is_one_line_with_key_found_and_expected(site, old, new, fault
         ("broker: {password: a, password_file: b}", "broker: give password or password_file, not both"),
         ("device: {delivery: never}", "device.delivery: expected 'watermark' or 'broker', found 'never'"),
         ("device: {outbox_max_mb: 0}", "device.outbox_max_mb: expected greater than or equal to 1, found 0"),
+        ("device: {id: tasks}", "device.id: 'tasks' is a topic of the store itself; choose another id"),
         ("device: [1, 2]", "device: expected a mapping, found a list of 2"),
         ("replenishment: {half_life_days: -7}", "replenishment.half_life_days: expected greater than 0, found -7"),
         ("web: {cert_file: a.pem}", "web: cert_file and key_file belong together"),

@@ -30,7 +30,16 @@ _CAMERA = "corner"
 _STAFF = "Robin (simulated)"
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 12.0
-_QUIET_KINDS = {"presence", "gap"}
+_COUNTED = {
+    "stockout": "stockouts",
+    "low_stock": "low-stock warnings",
+    "restocked": "slots restocked",
+    "misplaced": "products misplaced",
+    "pick_up": "pick-ups",
+    "put_back": "put-backs",
+    "touch": "touches",
+    "camera": "camera faults and recoveries",
+}  # presence and gap records are for the service
 _NEEDED = {"stockouts": 1, "pick-ups": 3, "tasks claimed": 1, "tasks done": 1, "tasks confirmed by the camera": 1}
 
 
@@ -43,7 +52,7 @@ def demo(
     """Show everything on this machine: simulated cameras, embedded broker, agent, service, web page."""
     from shelfvision.transport.broker import EmbeddedBroker
 
-    show = _Show(patience=2.0 if seconds else 15.0)
+    show = _Show(patience=2.0 if seconds else 15.0, browser=browser)
     stop = _StopFlag()
     with tempfile.TemporaryDirectory(prefix="shelfvision-demo-") as name, EmbeddedBroker() as broker:
         folder = Path(name)
@@ -53,13 +62,7 @@ def demo(
         )
         agent = _Child("watch", folder, [str(site_file)])
         try:
-            page = service.wait_ready(stop)
-            agent.wait_ready(stop)
-            print(f"demo: {page}")
-            url = next((word.strip(",") for word in page.split() if word.startswith("http")), None)
-            if browser and url is not None:
-                webbrowser.open(url)
-            show.run(_broker_section(broker.port), folder / "orders", stop, seconds, [service, agent])
+            show.run(_broker_section(broker.port), folder / "orders", stop, seconds, service=service, agent=agent)
         finally:
             agent.end()
             service.end()
@@ -87,6 +90,8 @@ class _Child:
 
     def __init__(self, command: str, folder: Path, arguments: list[str]) -> None:
         self.command = command
+        self._began = time.monotonic()
+        self._ready: str | None = None
         self._log = folder / f"{command}.log"
         self._output: IO[bytes] = self._log.open("wb")
         self._process = subprocess.Popen(
@@ -98,22 +103,19 @@ class _Child:
             start_new_session=True,  # Ctrl-C reaches us alone; we end our children in order
         )
 
-    def wait_ready(self, stop: _StopFlag) -> str:
-        """Wait for the ``ready:`` line and return what it says.
+    def ready(self) -> str | None:
+        """What its ``ready:`` line says, once it is there.
 
         Raises:
-            ShelfvisionError: the process ended before, or took too long.
+            ShelfvisionError: the process has ended, or takes too long to be ready.
         """
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline and not stop.set:
-            self.check()
-            for line in self._lines():
-                if line.startswith("ready: "):
-                    return line.removeprefix("ready: ")
-            time.sleep(0.05)
-        if stop.set:
-            return "stopped"
-        raise ShelfvisionError(f"demo: {self.command} was not ready within {_READY_SECONDS:g} s")
+        self.check()
+        if self._ready is None:
+            said = (line for line in self._lines() if line.startswith("ready: "))
+            self._ready = next((line.removeprefix("ready: ") for line in said), None)
+            if self._ready is None and time.monotonic() - self._began > _READY_SECONDS:
+                raise ShelfvisionError(f"demo: {self.command} was not ready within {_READY_SECONDS:g} s")
+        return self._ready
 
     def check(self) -> None:
         """Raise ShelfvisionError with the process's own words when it has ended."""
@@ -143,6 +145,7 @@ class _Show:
     """Follows the store over MQTT, prints what happens, and plays the staff; its clock starts with it."""
 
     patience: float
+    browser: bool
     counts: Counter[str] = field(default_factory=Counter)
     first_event: float | None = None
 
@@ -161,21 +164,28 @@ class _Show:
         self._names = {slot.id: names[slot.sku] for slot in slots}
 
     def run(
-        self, broker: BrokerSection, orders: Path, stop: _StopFlag, seconds: float | None, children: list[_Child]
+        self,
+        broker: BrokerSection,
+        orders: Path,
+        stop: _StopFlag,
+        seconds: float | None,
+        *,
+        service: _Child,
+        agent: _Child,
     ) -> None:
-        """Until time is up or somebody stops us.
+        """Until ``seconds`` after all is ready, or until somebody stops us.
 
         Raises:
-            ShelfvisionError: a part of the demo has ended by itself.
+            ShelfvisionError: a part of the demo does not start, or has ended by itself.
         """
         from shelfvision.transport.mqtt import Connection, Wakeup
 
         connection = Connection(broker, f"demo-{uuid4().hex[:8]}", wakeup=Wakeup())
-        began = time.monotonic()
         connection.open()
         connection.subscribe([self._topics.events("+"), self._topics.task("+")])
+        ready_at: float | None = None
         try:
-            while not stop.set and (seconds is None or time.monotonic() - began < seconds):
+            while not stop.set and (seconds is None or ready_at is None or time.monotonic() - ready_at < seconds):
                 connection.wait(0.2)
                 while connection.received:
                     message = connection.received.popleft()
@@ -183,12 +193,20 @@ class _Show:
                     connection.acknowledge(message.mid)
                 for action in self._staff.decide(list(self._tasks.values()), time.monotonic()):
                     self._act(action, orders, connection)
-                for child in children:
-                    child.check()
+                page, watching = service.ready(), agent.ready()
+                if ready_at is None and page is not None and watching is not None:
+                    ready_at = time.monotonic()
+                    self._open(page)
                 if connection.lost is not None:
                     raise ShelfvisionError(f"demo: connection to the broker lost: {connection.lost}")
         finally:
             connection.close()
+
+    def _open(self, page: str) -> None:
+        self._say(f"ready: {page}")
+        url = next((word.strip(",") for word in page.split() if word.startswith("http")), None)
+        if self.browser and url is not None:
+            webbrowser.open(url)
 
     def missing(self) -> list[str]:
         """What a full minute should have shown and did not."""
@@ -224,15 +242,15 @@ class _Show:
 
     def _take_event(self, event: Event) -> None:
         kind = event.type.split(".")[1]
-        if kind in _QUIET_KINDS:
+        if kind not in _COUNTED:
             return
         if self.first_event is None:
             self.first_event = time.monotonic() - self._began
         words = kind.replace("_", "-")
-        self.counts[f"{words}s" if kind != "low_stock" else "low-stock warnings"] += 1
+        self.counts[_COUNTED[kind]] += 1
         name = self._names.get(event.data.slot or "", event.data.reason or "")
         held = f", held for {event.data.hold_seconds:.0f} s" if event.data.hold_seconds is not None else ""
-        self._say(f"{words:<10} {event.data.slot or ''} {name}{held}")
+        self._say(f"{words:<9}  {event.data.slot or ''} {name}{held}")
 
     def _take_task(self, task: TaskDocument) -> None:
         self._tasks[task.id] = task

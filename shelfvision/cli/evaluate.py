@@ -73,6 +73,7 @@ def to_json(score: Score) -> dict[str, Any]:
             "right_slot_rate": part.slot_rate,
             "right_sku_rate": part.sku_rate,
             "right_count_rate": part.count_rate,
+            "right_staff_rate": part.staff_rate,
             "time_error": spread(part.time_error),
         }
 

@@ -44,7 +44,7 @@ GROUPS = {
 EXTRAS = {
     **dict.fromkeys(["argon2", "fastapi", "jinja2", "multipart", "sqlalchemy", "starlette", "uvicorn"], "service"),
     **dict.fromkeys(["torch", "torchvision", "timm", "albumentations", "onnx", "safetensors"], "train"),
-    "amqtt": "demo",
+    "iotcore": "demo",
     "openvino": "openvino",
     "psycopg": "postgres",
 }

@@ -60,6 +60,7 @@ def _run(agent: Agent, stop: _Stop) -> int:
 
     while not agent.finished:
         if stop.event.wait(_STEP_SECONDS):
+            print("stopping: cameras end and events are stored; a second signal forces", flush=True)
             return stop.code
         agent.step(time.monotonic())
     if drain(agent, stop.event):

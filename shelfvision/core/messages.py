@@ -69,6 +69,7 @@ class DeviceStatus(Message):
     dropped: int | None = Field(default=None, ge=0, description="events replaced by gap records, ever")
     cameras: list[Identifier] = Field(default_factory=list)
     at: UtcTime | None = None
+    problem: str | None = Field(default=None, max_length=500, description="what happened to the outbox, in words")
 
 
 class Ack(Message):

@@ -20,6 +20,7 @@ from shelfvision.core.messages import SlotCondition
 _LOW_FULLNESS = 0.25  # of a low slot whose fullness was not said
 _MOST_TERMS = 200_000
 _FEW_UNITS = 64
+_TELLING_HOURS = 0.5  # on the shelf and in view, before a rate of its own is put into words
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +180,13 @@ def reasons(
         words.append(f"low{lasting}, about {candidate.units_left} of {candidate.capacity} left")
     if rules.rank_by == "pickups":
         words.append(f"picked up {candidate.pick_ups} times in the last {rules.count_days:g} days")
+    elif evidence.takes >= 0.5 and evidence.hours >= _TELLING_HOURS:
+        words.append(f"picked up about {_rate_words(belief.mean)} times an hour while on the shelf")
     elif evidence.takes >= 0.5:
-        words.append(f"picked up about {belief.mean:.2g} times an hour while on the shelf")
+        times = round(evidence.takes)
+        words.append(f"picked up {'once' if times <= 1 else f'{times} times'} so far, too short to say how often")
     else:
-        words.append(f"hardly seen picked up yet; products like it about {belief.mean:.2g} times an hour")
+        words.append(f"hardly seen picked up yet; products like it about {_rate_words(belief.mean)} times an hour")
     words.append(f"worth {candidate.unit_value:.2f} each")
     if candidate.priority != 1:
         words.append(f"priority {candidate.priority:g}")
@@ -205,3 +209,7 @@ def duration(seconds: float) -> str:
     if minutes < 36 * 60:
         return f"{minutes / 60:.0f} h"
     return f"{minutes / 1440:.0f} days"
+
+
+def _rate_words(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"

@@ -15,7 +15,8 @@ from shelfvision.errors import MalformedMessageError
 
 _MAX_INTEGER = 2**63 - 1
 _MAX_DIGITS = 20
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# the closing quote is optional so that a string without end is passed over once, not searched again from each quote
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def loads(data: bytes | str, *, max_bytes: int = 65_536, max_depth: int = 32) -> object:

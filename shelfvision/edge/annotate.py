@@ -158,11 +158,15 @@ class Annotator:
             x, y = round(float(middle[0]) - size[0] / 2), round(float(middle[1]) - size[1] / 2)
             box = places.take([(x, y), (x, y + size[1] + 6), (x, y - size[1] - 6)], size)
             strength = min(1.0, (BANNER_SECONDS - age) / 0.4)
-            plate(view, _grown(box, self._line), PAPER, strength=strength, radius=9)
-            plate(view, box, colour, strength=strength, radius=7)
-            if strength > 0.5:
-                ink = PAPER if _dark(colour) else INK
-                self._large.write(view, text, box[0] + round(1.5 * self._pad), (box[1] + box[3]) // 2, ink)
+            frame = _grown(box, self._line)
+            part = view[max(frame[1], 0) : frame[3], max(frame[0], 0) : frame[2]]
+            before = part.copy()
+            plate(view, frame, PAPER, radius=9)
+            plate(view, box, colour, radius=7)
+            ink = PAPER if _dark(colour) else INK
+            self._large.write(view, text, box[0] + round(1.5 * self._pad), (box[1] + box[3]) // 2, ink)
+            if strength < 1:
+                part[:] = cv2.addWeighted(part, strength, before, 1 - strength, 0)
 
     def _draw_label(self, view: Image, slot: Slot, state: SlotState, lines: list[str], places: FreePlaces) -> None:
         inner = max(self._large.width(lines[0]), *(self._small.width(line) for line in lines[1:]))

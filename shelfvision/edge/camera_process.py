@@ -13,7 +13,7 @@ from typing import Literal
 import cv2
 
 from shelfvision.core.events import EventDraft, EventKind, to_utc
-from shelfvision.core.messages import CameraStatus, SlotState
+from shelfvision.core.messages import CameraStatus, SlotCondition, SlotState
 from shelfvision.edge.camera import CameraSource, comes_back, open_camera
 from shelfvision.edge.clock import SteadyClock
 from shelfvision.edge.frame import Frame
@@ -141,13 +141,32 @@ class CameraProcess:
 
     def _lose(self, error: str) -> None:
         """The source failed and may come back."""
-        if self._status != "offline":
-            self._tell(self._pipeline.interrupted(self._now()), "offline", error)
-        else:
-            self._tell(None, "offline", error)
+        result = None
+        if self._rate.total and self._status != "offline":
+            result = self._pipeline.interrupted(self._now())
+        elif self._status != "offline":  # it never came: no change to tell of, but what is retained may be old
+            result = StepResult((), self._never_seen())
+        self._tell(result, "offline", error)
+
+    def _never_seen(self) -> tuple[SlotState, ...]:
+        moment, camera = to_utc(self._now()), self._job.camera
+        return tuple(
+            SlotState(
+                slot=slot.id,
+                camera=camera.id,
+                sku=slot.sku,
+                state=SlotCondition.UNKNOWN,
+                since=moment,
+                updated_at=moment,
+                confidence=0.0,
+            )
+            for slot in camera.slots
+        )
 
     def _fail(self, error: str) -> None:
         """The source failed for good: a file that is missing, or that ended early."""
+        name = f"camera {self._job.camera.id}: "
+        error = name + error.removeprefix(name)
         ended = self._rate.total > 0
         self._status, self._since, self._error = "ended" if ended else "offline", self._now(), error
         self._send(CameraReport(status=self._current(), fault=error))
@@ -198,11 +217,11 @@ class CameraProcess:
         )
 
     def _named(self, draft: EventDraft, error: str | None) -> EventDraft:
-        """The draft with a key that no other run of this camera uses, and with the reason of a fault."""
+        """The draft with a key that no other run of this camera uses, and the source's own reason for being offline."""
         run, data = self._job.run, draft.data
         if data.linked_event is not None:
             data = data.model_copy(update={"linked_event": f"{run}-{data.linked_event}"})
-        if draft.kind is EventKind.CAMERA and data.reason is None and error is not None:
+        if draft.kind is EventKind.CAMERA and error is not None and data.status == "offline":
             data = data.model_copy(update={"reason": error[:500]})
         return replace(draft, key=f"{run}-{draft.key}", data=data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -157,9 +158,11 @@ class Decoder:
         if isinstance(error, av.error.ExitError):
             return f"no data for {timeout:g} s" if timeout else "interrupted"
         if isinstance(error, av.error.InvalidDataError):
-            return "not a video, or damaged beyond reading"
+            return "not a video, or cut off or damaged beyond reading"
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
             return "user or password refused"
+        if isinstance(error, OSError) and error.errno in {errno.EIO, errno.EPIPE}:
+            return "the connection broke"
         reason = getattr(error, "strerror", None) or type(error).__name__
         return " ".join(str(reason).split())
 

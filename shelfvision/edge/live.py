@@ -20,6 +20,8 @@ from shelfvision.edge.sampling import FrameSampler
 from shelfvision.errors import CameraError
 
 SILENCE_SECONDS = 10.0  # a camera that sends nothing for so long is offline
+_ANALYSIS_SECONDS = 2.0  # libav looks at a stream for so long at most before it hands out pictures
+_OPENING_SECONDS = 5.0  # more patience with the first picture: the analysis, and the wait for a key frame
 _PROTOCOLS = {
     "http": "http,https,httpproxy,tcp,tls,crypto,data",
     "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,crypto",
@@ -67,11 +69,13 @@ class LiveCamera:
         # daemon: a read that hangs in a driver must not keep the process from ending
         self._thread = threading.Thread(target=self._drain, name="camera-reader", daemon=True)
         self._thread.start()
+        patience = self._silence + _OPENING_SECONDS
         while True:
             try:
-                newest = self._newest.get(self._silence)
+                newest = self._newest.get(patience)
             except TimeoutError:
-                raise CameraError(f"{self._shown}: no picture for {self._silence:g} s") from None
+                raise CameraError(f"{self._shown}: no picture for {patience:g} s") from None
+            patience = self._silence
             if newest is None:
                 return
             picture, arrived, index = newest
@@ -124,7 +128,7 @@ def _opening(address: SourceAddress, size: tuple[int, int], silence: float) -> O
             low_delay=True,
         )
     scheme = "rtsp" if address.location.lower().startswith("rtsp") else "http"
-    options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": "2000000"}
+    options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": str(round(_ANALYSIS_SECONDS * 1e6))}
     if scheme == "rtsp":
         # TCP: a lost UDP packet smears the picture until the next key frame, and that looks like foreground
         options |= {"rtsp_transport": "tcp", "timeout": str(round(silence * 1e6))}

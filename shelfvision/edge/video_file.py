@@ -39,6 +39,9 @@ class VideoFile:
         self.start = start
         self.read = 0  # pictures decoded so far
         self.seconds = 0.0  # presentation time of the latest picture
+        # when that picture's time is over, by the file's own clock: some containers count their length from a first
+        # picture that comes late, and the last picture may stand for long
+        self._end = 0.0
         check_readable(path)
         # "file:" keeps a name such as "rtsp:x" from being read as an address, the list a playlist from leading away
         self._decoder = Decoder(Opening(f"file:{path}", str(path), options={"protocol_whitelist": "file"}))
@@ -97,22 +100,29 @@ class VideoFile:
                 if seconds <= self.seconds:
                     seconds = self.seconds + step
             self.seconds = seconds
+            self._end = max(seconds, told or 0.0) + max(step, _shown_for(picture))
             self.read += 1
             yield seconds, picture
 
     def _check_complete(self) -> None:
         declared = self.declared_seconds
-        reached = self.seconds + 1.0 / self._decoder.rate
-        missing = declared is not None and declared - reached > max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
+        missing = declared is not None and declared - self._end > max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
         if missing or self._decoder.damaged_last:
             of = f" of {declared:.1f} s" if missing else ""
             raise CameraError(
-                f"{self.path}: truncated: it ends at {reached:.1f} s{of}; everything up to there was processed"
+                f"{self.path}: truncated: it ends at {self.seconds:.1f} s{of}; everything up to there was processed"
             )
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self._decoder.close()
+
+
+def _shown_for(picture: VideoFrame) -> float:
+    """Seconds that a picture stands, by its container; 0 when that does not tell."""
+    if not picture.duration or picture.time_base is None:
+        return 0.0
+    return float(picture.duration * picture.time_base)
 
 
 class PlayedFile:

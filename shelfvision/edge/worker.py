@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -75,7 +76,9 @@ class CameraWorker:
         self._process = self._context.Process(
             target=run_camera, args=(job, theirs), name=f"camera-{self.camera.id}", daemon=True
         )
-        # blocked in the child from its first instruction on, so that Ctrl-C leaves no traceback of a half-born process
+        # blocked in the child from its first instruction on, so that Ctrl-C leaves no traceback of a half-born process;
+        # the tracker that multiprocessing starts with the first child would unblock them again
+        resource_tracker.ensure_running()
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self._process.start()

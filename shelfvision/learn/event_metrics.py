@@ -121,6 +121,9 @@ class _Judge:
             if hand.sku is not None:
                 score.sku_known += 1
                 score.right_sku += data.sku == hand.sku
+            if hand.by_staff is not None:
+                score.staff_known += 1
+                score.right_staff += bool(data.by_staff) == hand.by_staff
             score.time_errors.append(abs(contact_time(events[found]) - hand.contact))
         score.matched += len(pairs)
         score.true += len(true)

@@ -46,6 +46,8 @@ class KindScore:
     sku_known: int = 0  # matched events whose true SKU is known
     right_count: int = 0
     count_known: int = 0  # matched interactions; alerts move no units
+    right_staff: int = 0
+    staff_known: int = 0  # matched interactions of which the truth says whether staff or shoppers did them
     time_errors: list[float] = field(default_factory=list)  # seconds, of contact or onset
 
     @property
@@ -78,6 +80,11 @@ class KindScore:
     def count_rate(self) -> float | None:
         """Share of the matched with the right number of units, where units are counted."""
         return self.right_count / self.count_known if self.count_known else None
+
+    @property
+    def staff_rate(self) -> float | None:
+        """Share of the matched that tell staff from shoppers rightly, where the truth knows it."""
+        return self.right_staff / self.staff_known if self.staff_known else None
 
     @property
     def time_error(self) -> Spread | None:

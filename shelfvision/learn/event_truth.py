@@ -26,6 +26,7 @@ class Interaction:
     sku: str | None
     contact: float
     count: int
+    by_staff: bool | None
     ignore: bool
 
 
@@ -109,6 +110,7 @@ def read_truth(
                 hand.sku or (file.slots[hand.slot].sku if hand.slot in file.slots else None),
                 clock.at(hand.contact),
                 hand.count,
+                hand.by_staff,
                 hand.ignore,
             )
             for hand in file.interactions

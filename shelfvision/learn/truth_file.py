@@ -32,6 +32,7 @@ class TruthInteraction(BaseModel):
     end: Moment | None = Field(default=None, description="the hand has left the slot")
     sku: str | None = None
     count: int = Field(default=1, ge=1, description="units moved")
+    by_staff: bool | None = Field(default=None, description="restocking rather than shopping; unknown when absent")
     ignore: bool = Field(default=False, description="unclear to the labeller: neither a miss nor a false event")
 
 

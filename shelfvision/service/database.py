@@ -21,6 +21,10 @@ _BUSY_SECONDS = 10
 _STORE_SCHEMA = re.compile(r"[^a-z0-9_]")
 
 
+class DatabaseGoneError(StoreError):
+    """The database file was deleted or replaced under the running service; what it writes now would be lost."""
+
+
 class Database:
     """An open database: one writer at a time, readers beside it.
 
@@ -43,18 +47,21 @@ class Database:
         else:
             self.name = self._url.render_as_string(hide_password=True)
         self._engine = self._create_engine(store)
+        self._file: tuple[int, int] | None = None
         try:
             self._prepare(store)
         except BaseException:
             self._engine.dispose()
             raise
+        self._file = self._identity()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write; it commits when the block ends without an error.
 
         Raises:
-            StoreError: locked, full, read-only, gone; nothing of the block is stored.
+            StoreError: locked, full, read-only; nothing of the block is stored.
+            DatabaseGoneError: the file was deleted or replaced; likewise.
         """
         connect = self._engine.connect
         with (
@@ -63,6 +70,12 @@ class Database:
             connect().execution_options(writing=True) as connection,
             connection.begin(),
         ):
+            if (
+                self._file is not None and self._file != self._identity()
+            ):  # SQLite itself would go on writing into the deleted file
+                raise DatabaseGoneError(
+                    f"database {self.name} was deleted or replaced while in use; start the service again"
+                )
             yield connection
 
     @contextlib.contextmanager
@@ -75,6 +88,16 @@ class Database:
         """Close every connection; a later use opens new ones."""
         with self._lock:
             self._engine.dispose()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file the path names; None for a server."""
+        if not self.sqlite:
+            return None
+        try:
+            found = Path(self.name).stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_dev, found.st_ino)
 
     def _create_engine(self, store: str | None) -> Engine:
         options: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from shelfvision.core.demand import Observation
 from shelfvision.core.events import Event, EventKind
 from shelfvision.core.messages import SlotCondition
+from shelfvision.service.limits import short
 from shelfvision.service.schema import activity, slots, stockouts, traffic
 from shelfvision.service.task_rows import worked_places
 from shelfvision.service.upsert import upsert
@@ -20,6 +21,8 @@ CONDITION_OF_KIND = {
     EventKind.LOW_STOCK: SlotCondition.LOW,
     EventKind.RESTOCKED: SlotCondition.IN_STOCK,
 }
+_LONGEST_WINDOW = 86_400.0  # seconds: the longest presence window that a site file allows
+_MOST_PEOPLE = 100_000  # in one window
 _IN_LIMIT = 500  # SQLite allows 999 variables in old builds
 _COUNTS = (
     "pick_ups",
@@ -87,7 +90,7 @@ class Effects:
         kind = event.kind
         if kind is None or kind in {EventKind.CAMERA, EventKind.GAP}:
             return
-        camera = event.source.rsplit("/", 1)[-1]
+        camera = short(event.source.rsplit("/", 1)[-1], 64)
         at = event.time.timestamp()
         data = event.data
         if data.slot is None:
@@ -200,8 +203,9 @@ class Effects:
             self._activity[key] = row
         units = data.count or 1
         if kind is EventKind.PRESENCE:
-            row["available_seconds"] += data.available_seconds or 0.0
-            self.observations.append(Observation(sku, start, seconds=data.available_seconds or 0.0))
+            seconds = min(data.available_seconds or 0.0, _LONGEST_WINDOW)
+            row["available_seconds"] += seconds
+            self.observations.append(Observation(sku, start, seconds=seconds))
         elif data.by_staff or self._is_refill(slot, kind, event):
             row["staff_units"] += units if kind is not EventKind.TOUCH else 0
         elif kind is EventKind.PICK_UP:
@@ -212,7 +216,7 @@ class Effects:
             self.observations.append(Observation(sku, at, puts=units))
             if data.hold_seconds is not None:
                 row["holds"] += 1
-                row["hold_seconds"] += data.hold_seconds
+                row["hold_seconds"] += min(data.hold_seconds, _LONGEST_WINDOW)
         elif kind is EventKind.TOUCH:
             row["touches"] += units
 
@@ -229,5 +233,5 @@ class Effects:
         row = self._traffic.setdefault(
             key, {**dict(zip(("device", "camera", "hour"), key, strict=True)), "passes": 0, "stops": 0}
         )
-        row["passes"] += event.data.passes or 0
-        row["stops"] += event.data.stops or 0
+        row["passes"] += min(event.data.passes or 0, _MOST_PEOPLE)
+        row["stops"] += min(event.data.stops or 0, _MOST_PEOPLE)

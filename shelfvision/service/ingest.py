@@ -14,6 +14,7 @@ from shelfvision.core.demand import Observation
 from shelfvision.core.events import Event, EventKind
 from shelfvision.core.messages import Ack
 from shelfvision.service.effects import Effects
+from shelfvision.service.limits import is_identifier, short
 from shelfvision.service.schema import dead_letters, devices, gaps, inbox, watermarks
 from shelfvision.service.upsert import upsert
 from shelfvision.transport.inbox import Delivery
@@ -136,23 +137,25 @@ class _Batch:
         sequence.gaps.append((first, last))
         row = {"device": delivery.device, "epoch": sequence.epoch, "first_seq": first, "last_seq": last}
         reason = delivery.event.data.reason if delivery.event else None
-        self._gaps.append({**row, "reason": reason, "received_at": delivery.received_at})
+        self._gaps.append({**row, "reason": short(reason, 500), "received_at": delivery.received_at})
 
 
 def _place(delivery: Delivery) -> tuple[str, int] | None:
     if delivery.epoch is None or delivery.seq is None or not _EPOCH.fullmatch(delivery.epoch):
+        return None
+    if not is_identifier(delivery.device):
         return None
     return (delivery.epoch, delivery.seq) if 1 <= delivery.seq <= _MAX_SEQ else None
 
 
 def _letter(delivery: Delivery) -> dict[str, Any]:
     return {
-        "device": delivery.device,
-        "epoch": delivery.epoch[:32] if delivery.epoch else None,
+        "device": short(delivery.device, 64),
+        "epoch": short(delivery.epoch, 32),
         "seq": delivery.seq if delivery.seq is not None and abs(delivery.seq) <= _MAX_SEQ else None,
-        "topic": delivery.topic[:300],
+        "topic": short(delivery.topic, 300),
         "received_at": delivery.received_at,
-        "fault": (delivery.fault or "no epoch and seq: its place in the sequence is unknown")[:500],
+        "fault": short(delivery.fault or "its place in the sequence is unknown or impossible", 500),
         "raw": delivery.raw[:_MAX_RAW],
     }
 

@@ -3,64 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from shelfvision.service.changes import Changes
+from shelfvision.service.desk import Desk
 from shelfvision.service.problems import WebProblem
 
 BEAT_SECONDS = 10.0  # a page that hears nothing for three beats reconnects
-QUIET_SECONDS = 0.2  # notices within this are sent as one
+QUIET_SECONDS = 0.15  # notices within this are sent as one
 
 
-class _Client:
-    """One open stream: the topics that changed since its last notice. Memory is bounded by the topics."""
+class _Waker:
+    """Wakes one stream from any thread."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.pending: set[str] = set()
-        self.woken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.event = asyncio.Event()
 
-    def wake(self, topics: set[str]) -> None:
-        self.pending |= topics
-        self.woken.set()
+    def __call__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: the server is gone, and the stream with it
+            self._loop.call_soon_threadsafe(self.event.set)
 
 
 class Live:
-    """Hands change notices to every open page."""
+    """The open streams; each holds at most one pending notice of each kind, so memory is bounded."""
 
-    def __init__(self, *, build: str, most_clients: int = 256, beat_seconds: float = BEAT_SECONDS) -> None:
+    def __init__(self, desk: Desk, *, build: str, most_clients: int = 256, beat_seconds: float = BEAT_SECONDS) -> None:
+        self._desk = desk
         self._build = build
         self._most_clients = most_clients
         self._beat_seconds = beat_seconds
-        self._clients: set[_Client] = set()
+        self._wakers: set[_Waker] = set()
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped = False
 
     @property
     def clients(self) -> int:
         """Streams open now."""
-        return len(self._clients)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the service is going down."""
-        return self._stopped.is_set()
-
-    def publish(self, *topics: str) -> None:
-        """Tell every page that something changed; from any thread, never blocks."""
-        with self._lock:
-            clients = list(self._clients)
-        for client in clients:
-            try:
-                client.loop.call_soon_threadsafe(client.wake, set(topics))
-            except RuntimeError:  # its event loop has closed with the server
-                self._leave(client)
+        return len(self._wakers)
 
     def stop(self) -> None:
-        """End every stream, so that the server can close; from any thread."""
-        self._stopped.set()
-        self.publish()
+        """End every stream and take no new ones, so that the server can close; from any thread."""
+        with self._lock:
+            self._stopped = True
+            wakers = list(self._wakers)
+        for waker in wakers:
+            waker()
 
     def open(self, allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
         """A stream for one page; ``allowed`` is asked at each beat whether the login still holds.
@@ -68,36 +59,39 @@ class Live:
         Raises:
             WebProblem: 503 when there are too many streams or the service is going down.
         """
-        client = _Client()
+        waker = _Waker()
         with self._lock:
-            if self._stopped.is_set() or len(self._clients) >= self._most_clients:
+            if self._stopped or len(self._wakers) >= self._most_clients:
                 raise WebProblem(503, "too many open pages; this one tries again", headers={"Retry-After": "10"})
-            self._clients.add(client)
-        return self._stream(client, allowed)
+            self._wakers.add(waker)
+        return self._stream(waker, self._desk.subscribe(waker), allowed)
 
-    async def _stream(self, client: _Client, allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, waker: _Waker, changes: Changes, allowed: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
         try:
             yield b"retry: 2000\n" + _message("hello", {"build": self._build, "beat": self._beat_seconds})
-            while not self.stopped:
-                try:
-                    await asyncio.wait_for(client.woken.wait(), self._beat_seconds)
-                except TimeoutError:
+            beat = loop.time() + self._beat_seconds
+            while not self._stopped:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(waker.event.wait(), max(0.0, beat - loop.time()))
+                    await asyncio.sleep(QUIET_SECONDS)
+                waker.event.clear()
+                kinds = changes.take(0)
+                if kinds:
+                    yield _message("change", {"kinds": list(kinds)})
+                # its own clock, not the time since the last notice: in a busy store a login must end too
+                if loop.time() >= beat:
                     if not await allowed():
                         yield _message("login", {})
                         return
                     yield _message("beat", {})
-                    continue
-                await asyncio.sleep(QUIET_SECONDS)
-                topics, client.pending = sorted(client.pending), set()
-                client.woken.clear()
-                if topics:
-                    yield _message("change", {"topics": topics})
+                    beat = loop.time() + self._beat_seconds
         finally:
-            self._leave(client)
-
-    def _leave(self, client: _Client) -> None:
-        with self._lock:
-            self._clients.discard(client)
+            changes.close()
+            with self._lock:
+                self._wakers.discard(waker)
 
 
 def _message(name: str, data: dict[str, object]) -> bytes:

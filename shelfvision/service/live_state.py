@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from shelfvision.core.messages import CameraStatus, DeviceStatus, SlotCondition, SlotState
+from shelfvision.core.messages import CameraStatus, DeviceStatus, Health, SlotCondition, SlotState
 from shelfvision.service.effects import Effects, unplanned_slot
+from shelfvision.service.limits import MOST_BIG, is_identifier, short, whole
 from shelfvision.service.schema import cameras, devices, slots
 from shelfvision.service.upsert import upsert
 
@@ -19,13 +20,14 @@ class LiveMessage:
     """A state or status that a device published."""
 
     device: str
-    model: SlotState | CameraStatus | DeviceStatus
+    model: SlotState | CameraStatus | DeviceStatus | Health
     received_at: float  # POSIX seconds of our clock
     retained: bool  # the broker had kept it while we were away
 
 
 def keep(connection: Connection, messages: Sequence[LiveMessage]) -> None:
     """Keep messages, in the order in which they came."""
+    messages = [message for message in messages if is_identifier(message.device)]
     states = [message for message in messages if isinstance(message.model, SlotState)]
     _keep_slot_states(connection, states)
     for message in messages:
@@ -33,6 +35,10 @@ def keep(connection: Connection, messages: Sequence[LiveMessage]) -> None:
             _keep_camera(connection, message.device, message.model, message.received_at)
         elif isinstance(message.model, DeviceStatus):
             _keep_device(connection, message.device, message.model, message.received_at)
+        elif isinstance(message.model, Health):
+            lag = message.received_at - message.model.at.timestamp()
+            row = {"device": message.device, "clock_lag": lag, "backlog": whole(message.model.backlog)}
+            upsert(connection, devices, [row], replace=("clock_lag", "backlog"))
 
 
 def _keep_slot_states(connection: Connection, messages: Sequence[LiveMessage]) -> None:
@@ -56,7 +62,7 @@ def _keep_slot_states(connection: Connection, messages: Sequence[LiveMessage]) -
         place = (message.device, state.slot)
         before = known.get(place)
         if before is None:
-            new.append(unplanned_slot(message.device, state.slot, state.camera, state.sku))
+            new.append(unplanned_slot(message.device, state.slot, state.camera, short(state.sku, 64)))
             before = {"live_state": None, "live_at": None, "live_from": None}
         at = state.updated_at.timestamp()
         if message.retained and before["live_at"] is not None and at < before["live_at"]:
@@ -68,7 +74,7 @@ def _keep_slot_states(connection: Connection, messages: Sequence[LiveMessage]) -
             "live_at": at,
             "live_from": before["live_from"] if same else message.received_at,
             "live_fullness": state.fullness,
-            "live_facings": state.facings,
+            "live_facings": whole(state.facings),
             "live_confidence": state.confidence,
             "live_obstructed": state.obstructed,
             "live_last_known": None if state.last_known is None else state.last_known.value,
@@ -84,7 +90,7 @@ def _keep_slot_states(connection: Connection, messages: Sequence[LiveMessage]) -
 def _keep_camera(connection: Connection, device: str, status: CameraStatus, received_at: float) -> None:
     row: dict[str, Any] = {"device": device, "camera": status.camera, "position": 1_000_000, "planned": False}
     row |= {"status": status.status, "status_since": status.since.timestamp(), "fps": status.fps}
-    row |= {"error": status.error, "updated_at": received_at}
+    row |= {"error": short(status.error, 500), "updated_at": received_at}
     upsert(connection, cameras, [row], replace=("status", "status_since", "fps", "error", "updated_at"))
 
 
@@ -94,9 +100,12 @@ def _keep_device(connection: Connection, device: str, status: DeviceStatus, rece
     row: dict[str, Any] = {"device": device, "status": status.status, "status_since": received_at}
     if known is not None and known.status == status.status:
         row["status_since"] = known.status_since
-    for name in ("version", "backlog", "dropped"):
-        if getattr(status, name) is not None:
-            row[name] = getattr(status, name)
+    told = {
+        "version": short(status.version, 64),
+        "backlog": whole(status.backlog),
+        "dropped": whole(status.dropped, MOST_BIG),
+    }
+    row |= {name: value for name, value in told.items() if value is not None}
     upsert(connection, devices, [row], replace=tuple(row)[1:])
 
 

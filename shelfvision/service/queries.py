@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from shelfvision.core.events import to_utc
 from shelfvision.core.messages import Ranking, SlotCondition, SlotState, TaskDocument, TaskState
@@ -25,6 +25,7 @@ from shelfvision.service.schema import (
     slots,
     watermarks,
 )
+from shelfvision.service.slot_states import away_since, slot_state, states
 from shelfvision.service.store import Store
 from shelfvision.service.task_rows import closed_tasks, live_tasks, load_task
 
@@ -161,7 +162,7 @@ def shelf(store: Store, now: float, *, timezone: str = "UTC") -> list[ShelfCamer
     by_camera: dict[tuple[str, str], list[ShelfSlot]] = defaultdict(list)
     status = {(row.device, row.camera): row for row in camera_list}
     for row in slot_list:
-        away = _away_since(device_rows.get(row.device), status.get((row.device, row.camera)))
+        away = away_since(device_rows.get(row.device), status.get((row.device, row.camera)))
         by_camera[row.device, row.camera].append(
             ShelfSlot(
                 state=slot_state(row, away),
@@ -240,16 +241,17 @@ def products(store: Store, now: float, *, timezone: str = "UTC") -> list[Product
 
 def summary(store: Store, now: float) -> Summary:
     """Counts of slots, tasks and deliveries."""
-    states = [slot.state.state for camera in shelf(store, now) for slot in camera.slots]
-    count = {condition: states.count(condition) for condition in SlotCondition}
-    known = len(states) - count[SlotCondition.UNKNOWN]
+    del now
     with store.database.read() as connection:
+        found_states = states(connection)
         todo = live_tasks(connection)
         device_list = _devices(connection)
         dead = connection.scalar(select(func.count()).select_from(dead_letters)) or 0
         events = connection.scalar(select(func.sum(watermarks.c.seq))) or 0
+    count = {condition: found_states.count(condition) for condition in SlotCondition}
+    known = len(found_states) - count[SlotCondition.UNKNOWN]
     return Summary(
-        slots=len(states),
+        slots=len(found_states),
         in_stock=count[SlotCondition.IN_STOCK],
         low=count[SlotCondition.LOW],
         out=count[SlotCondition.OUT],
@@ -279,50 +281,6 @@ def applied(store: Store) -> Applied:
             changes=int(connection.scalar(select(func.sum(slots.c.changes))) or 0),
             dead_letters=connection.scalar(select(func.count()).select_from(dead_letters)) or 0,
         )
-
-
-def slot_state(row: Row[Any], away_since: float | None) -> SlotState:
-    """What is believed of a slot now, from its row.
-
-    The live state stands unless a stock event is newer; while device or camera are away it is unknown, with
-    what was believed last beside it.
-    """
-    believed = None if row.condition is None else SlotCondition(row.condition)
-    fresh = row.live_state is not None and (row.condition_at is None or row.live_at >= row.condition_at)
-    if fresh:
-        state, since, at = SlotCondition(row.live_state), row.live_since, row.live_at
-        fullness, facings, confidence = row.live_fullness, row.live_facings, row.live_confidence
-        last_known = believed if row.live_last_known is None else SlotCondition(row.live_last_known)
-        obstructed = bool(row.live_obstructed)
-    else:
-        state, since, at = believed or SlotCondition.UNKNOWN, row.condition_since or 0.0, row.condition_at or 0.0
-        fullness, facings, confidence = row.fullness, row.seen_facings, row.confidence
-        last_known, obstructed = None, False
-    if away_since is not None and state is not SlotCondition.UNKNOWN:
-        last_known, state, since = state, SlotCondition.UNKNOWN, max(away_since, since)
-    if state is SlotCondition.UNKNOWN:
-        fullness, obstructed = None, obstructed and away_since is None
-    return SlotState(
-        slot=row.slot,
-        camera=row.camera,
-        sku=row.sku,
-        state=state,
-        since=to_utc(since),
-        updated_at=to_utc(at),
-        fullness=fullness,
-        facings=facings,
-        confidence=confidence or 0.0,
-        obstructed=obstructed,
-        last_known=last_known if state is SlotCondition.UNKNOWN else None,
-    )
-
-
-def _away_since(device: Row[Any] | None, camera: Row[Any] | None) -> float | None:
-    if device is not None and device.status == "offline":
-        return float(device.status_since)
-    if camera is not None and camera.status in {"offline", "frozen", "moved", "resized", "ended"}:
-        return float(camera.status_since)
-    return None
 
 
 def _devices(connection: Connection) -> list[DeviceSummary]:

@@ -7,7 +7,9 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Engine, Float, MetaData, String, Table, delete, insert, select
+from sqlalchemy import Column, Double, MetaData, String, Table, delete, insert, select
+
+from shelfvision.service.database import Database
 
 _METADATA = MetaData()
 _SESSIONS = Table(
@@ -17,7 +19,7 @@ _SESSIONS = Table(
     Column("user_name", String(100), nullable=False, index=True),
     Column("credential_sha256", String(64), nullable=False),  # of the password hash: a new password ends old logins
     Column("csrf", String(64), nullable=False),
-    Column("expires_at", Float, nullable=False, index=True),  # POSIX seconds
+    Column("expires_at", Double, nullable=False, index=True),  # POSIX seconds
 )
 
 
@@ -33,15 +35,16 @@ class Session:
 class Sessions:
     """The logins of this service."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        _METADATA.create_all(engine)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.write() as connection:
+            _METADATA.create_all(connection)
 
     def begin(self, user_name: str, password_hash: str, *, now: float, hours: float) -> tuple[str, Session]:
         """Start a login; returns the secret for the cookie and the session. Old logins are tidied up."""
         token = secrets.token_urlsafe(32)
         session = Session(user_name, secrets.token_urlsafe(32), now + hours * 3600)
-        with self._engine.begin() as connection:
+        with self._database.write() as connection:
             connection.execute(delete(_SESSIONS).where(_SESSIONS.c.expires_at <= now))
             connection.execute(
                 insert(_SESSIONS).values(
@@ -57,7 +60,7 @@ class Sessions:
     def find(self, token: str, password_hashes: dict[str, str], now: float) -> Session | None:
         """The session of a cookie, unless it ended or its user is gone or has a new password."""
         query = select(_SESSIONS).where(_SESSIONS.c.token_sha256 == _sha256(token), _SESSIONS.c.expires_at > now)
-        with self._engine.connect() as connection:
+        with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
@@ -68,7 +71,7 @@ class Sessions:
 
     def end(self, token: str) -> None:
         """Log out."""
-        with self._engine.begin() as connection:
+        with self._database.write() as connection:
             connection.execute(delete(_SESSIONS).where(_SESSIONS.c.token_sha256 == _sha256(token)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -47,8 +48,17 @@ class Fixture:
     uprights: tuple[float, ...] = field(default=())
 
 
-def make_fixture(settings: SceneSettings, rng: np.random.Generator) -> Fixture:
-    """Furniture that fits the settings."""
+def make_fixture(
+    settings: SceneSettings, rng: np.random.Generator, goods: Sequence[tuple[float, bool]] = ()
+) -> Fixture:
+    """Furniture that fits the settings.
+
+    Args:
+        settings: kind, boards, bays.
+        rng: decides the rest.
+        goods: height in cm of each product of the shop and whether it is stacked; boards are then hung as shops hang
+            them, a hand's breadth above what stands below. Evenly without.
+    """
     white = hsv(rng.uniform(0.08, 0.6), rng.uniform(0.0, 0.08), rng.uniform(0.75, 0.97))
     metal = (white, hsv(0.1, 0.1, 0.82), (60, 60, 62), hsv(0.08, 0.45, 0.62), (150, 152, 155))
     board_colour = metal[int(rng.choice(5, p=(0.55, 0.15, 0.12, 0.08, 0.1)))]
@@ -67,6 +77,9 @@ def make_fixture(settings: SceneSettings, rng: np.random.Generator) -> Fixture:
     steps = spacing * rng.uniform(0.88, 1.12, count)
     if rng.random() < 0.5:  # the lowest space is often the highest
         steps[0] *= 1.12
+    if goods:
+        steps = _hang(goods, count, rng)
+        low += rng.uniform(0.2, 0.9) * max(150.0 - low - float(steps.sum()), 0.0) * (count < 5)
     tops = low + np.concatenate([[0], np.cumsum(steps[:-1])])
     thickness = rng.uniform(2.2, 4.0)
     height = float(tops[-1] + steps[-1])
@@ -94,6 +107,17 @@ def make_fixture(settings: SceneSettings, rng: np.random.Generator) -> Fixture:
         settings.fixture, tuple(boards), left, left + width, float(rng.uniform(32, 52)), height, float(rng.uniform(3.2, 5.0)), settings.back,
         board_colour, rail_colour, back_colour, header, bay, tuple(left + bay * i for i in range(settings.bays + 1)),
     )  # fmt: skip
+
+
+def _hang(goods: Sequence[tuple[float, bool]], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Room in cm that each board has, from what may stand there; together no more than a shelf's height."""
+    steps = np.zeros(count)
+    for number in range(count):
+        height, stacked = max((goods[int(rng.integers(len(goods)))] for _ in range(3)), key=lambda good: good[0])
+        levels = int(min(max(26.0 // height, 1), 3)) if stacked else 1
+        steps[number] = height * levels + rng.uniform(6.0, 12.0)
+    steps = np.clip(steps, 19.0, 46.0)
+    return np.asarray(np.maximum(steps * min(1.0, 205.0 / steps.sum()), 17.0))
 
 
 def visible_reach(camera: Camera, fixture: Fixture, board: Board) -> tuple[float, float] | None:
@@ -258,29 +282,38 @@ def make_panel(fixture: Fixture, rng: np.random.Generator) -> Image | None:
 
 
 def make_backdrop(photograph: Image | None, rng: np.random.Generator) -> Image:
-    """What is seen behind and beside the furniture: a photograph or invented clutter, out of focus."""
+    """What is seen behind and beside the furniture: a photograph or an invented shop, out of focus."""
     if photograph is not None:
         backdrop = cv2.resize(photograph, (320, 240), interpolation=cv2.INTER_AREA)
-    else:
-        wall = np.asarray(hsv(rng.random(), rng.uniform(0, 0.15), rng.uniform(0.3, 0.9)), np.float32)
-        ramp = np.linspace(1.1, 0.75, 240, dtype=np.float32)[:, None, None]
-        backdrop = np.clip(np.ones((240, 320, 1), np.float32) * wall * ramp, 0, 255).astype(np.uint8)
-        for _ in range(int(rng.integers(0, 60))):
-            x, y = int(rng.integers(-20, 320)), int(rng.integers(60, 240))
-            width, height = rng.integers(4, 26, 2)
-            cv2.rectangle(
-                backdrop,
-                (x, y),
-                (x + int(width), y + int(height)),
-                hsv(rng.random(), rng.uniform(0.1, 0.8), rng.uniform(0.2, 0.9)),
-                -1,
-            )
-        for _ in range(int(rng.integers(0, 4))):  # lamps
-            x, y = int(rng.integers(0, 320)), int(rng.integers(0, 60))
-            cv2.line(
-                backdrop, (x, y), (x + int(rng.integers(20, 120)), y + int(rng.integers(-6, 14))), (250, 250, 250), 3
-            )
-    return np.asarray(cv2.GaussianBlur(backdrop, (0, 0), rng.uniform(1.5, 5)), np.uint8)
+        return np.asarray(cv2.GaussianBlur(backdrop, (0, 0), rng.uniform(1.0, 4)), np.uint8)
+    wall = hsv(rng.random(), rng.uniform(0, 0.12), rng.uniform(0.35, 0.9))
+    ramp = np.linspace(1.05, 0.75, 240, dtype=np.float32)[:, None, None]
+    backdrop = np.clip(np.asarray(wall, np.float32) * ramp * np.ones((1, 320, 1), np.float32), 0, 255).astype(np.uint8)
+    ceiling, floor = int(rng.integers(20, 80)), int(rng.integers(150, 220))
+    backdrop[:ceiling] = backdrop[:ceiling] // 4 * 3 + 40
+    far = rng.uniform(-60, 380), ceiling + 5.0
+    for _ in range(int(rng.integers(0, 5))):  # rows of lamps run to one point
+        start = rng.uniform(-100, 420), rng.uniform(-90, 0)
+        share = rng.uniform(0.3, 0.85)
+        end = start[0] + (far[0] - start[0]) * share, start[1] + (far[1] - start[1]) * share
+        cv2.line(backdrop, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), (252, 252, 252), 3, cv2.LINE_AA)
+    if rng.random() < 0.7:  # shelves across the aisle
+        left = int(rng.integers(-80, 160))
+        right = left + int(rng.integers(60, 320))
+        rows = int(rng.integers(3, 7))
+        for row in range(rows):
+            bottom = ceiling + 8 + (floor - ceiling - 8) * (row + 1) // rows
+            tall = (floor - ceiling - 8) / rows
+            cv2.rectangle(backdrop, (left, int(bottom - tall)), (right, bottom), (48, 50, 52), -1)
+            x = left + 1
+            while x < right - 4:
+                facing, colour = int(rng.integers(3, 9)), hsv(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.3, 0.95))
+                high = tall * rng.uniform(0.4, 0.85)
+                for _ in range(int(rng.integers(1, 4))):
+                    cv2.rectangle(backdrop, (x, int(bottom - 2 - high)), (min(x + facing - 1, right), bottom - 2), colour, -1)
+                    x += facing + 1
+            cv2.rectangle(backdrop, (left, bottom - 2), (right, bottom), (205, 208, 210), -1)
+    return np.asarray(cv2.GaussianBlur(backdrop, (0, 0), rng.uniform(0.8, 3.0)), np.uint8)
 
 
 def price_tag(

@@ -38,7 +38,7 @@ class Design:
     badge: str
     picture: str
     picture_colour: Colour
-    picture_frame: str  # "none", "oval", "box"
+    picture_frame: str  # none, oval, box, or bleed: over the edges
     brand_style: Style
     brand_top: float  # share of the height above the brand
     brand_height: float
@@ -64,7 +64,7 @@ def make_design(wording: Wording, photographs: list[Path], rng: np.random.Genera
         badge=str(rng.choice(BADGES)),
         picture=str(rng.choice(tuple(PICTURES))),
         picture_colour=accent_colour(rng),
-        picture_frame=str(rng.choice(("none", "none", "oval", "box"))),
+        picture_frame=str(rng.choice(("none", "oval", "box", "bleed", "bleed"))),
         brand_style=style,
         brand_top=float(rng.uniform(0.05, 0.16) if rng.random() < 0.75 else rng.uniform(0.35, 0.5)),
         brand_height=float(rng.uniform(0.1, 0.24)),
@@ -261,6 +261,10 @@ def _paint_background(image: Image, design: Design, rng: np.random.Generator) ->
 
 def _paint_picture(image: Image, design: Design, box: Box, rng: np.random.Generator) -> None:
     left, top, right, bottom = (int(v) for v in box)
+    if design.picture_frame == "bleed":  # to the edges that it is near to
+        tall, wide = image.shape[:2]
+        left, right = (0 if left < wide * 0.15 else left), (wide if right > wide * 0.85 else right)
+        top, bottom = (0 if top < tall * 0.12 else top), (tall if bottom > tall * 0.75 else bottom)
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, image.shape[1]), min(bottom, image.shape[0])
     if right - left < 3 or bottom - top < 3:
         return
@@ -283,7 +287,7 @@ def _paint_picture(image: Image, design: Design, box: Box, rng: np.random.Genera
     wide = min(size, max(int(size * shape[0] / shape[1]), 2)) if shape[0] < shape[1] else size
     crop = cv2.resize(photograph[y : y + tall, x : x + wide], shape, interpolation=cv2.INTER_AREA)
     target = image[top:bottom, left:right]
-    if design.picture_frame == "box":
+    if design.picture_frame in {"box", "bleed"}:
         target[:] = crop
         return
     mask = np.zeros(shape[::-1], np.float32)

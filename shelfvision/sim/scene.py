@@ -87,7 +87,9 @@ class Scene:
         products = list(assortment) if assortment is not None else make_assortment(goods_rng, settings.products)
         if not products:
             raise ConfigError("scene: the assortment has no products")
-        self.fixture: Fixture = make_fixture(settings, look_rng)
+        goods = [(pack.size_cm[1], pack.stackable and settings.stacked > 0.25) for pack in products]
+        # a planned shop hangs its boards by its plan
+        self.fixture: Fixture = make_fixture(settings, look_rng, goods if stocker is stock_board else ())
         self.camera = Camera(
             settings.size,
             (settings.offset_cm, settings.height_cm, settings.distance_cm),
@@ -368,7 +370,11 @@ class Scene:
             slant, tall = int(rng.normal(0, 60)), int(rng.integers(40, 260))
             shade = int(rng.integers(25, 85))
             cv2.line(small, (x, y), (x + slant, y + tall), (shade, shade, int(shade * 0.95)), int(rng.integers(2, 22)))
-        return np.asarray(cv2.GaussianBlur(small, (0, 0), 4) + np.uint8(6), np.uint8)
+        glare = cv2.GaussianBlur(small, (0, 0), 4) + np.uint8(6)
+        front = rectangle(self.fixture.left, self.fixture.right, 2.0, self.fixture.height, 1.0)
+        pane = np.zeros(small.shape[:2], np.uint8)
+        cv2.fillPoly(pane, [np.round(self.camera.polygon(front) * 4).astype(np.int32)], 1, cv2.LINE_8, 4)
+        return np.asarray(glare * pane[..., None], np.uint8)
 
     # ------------------------------------------------------------ painting
 
@@ -439,10 +445,10 @@ class Scene:
         furniture.paint_board(layer, self.camera, self.fixture, board)
         if self.fixture.kind != "table":
             layer.darken(
-                furniture.board_shadow(self.camera, self.fixture, board), 0.45 * self.settings.shadows, spread * 2
+                furniture.board_shadow(self.camera, self.fixture, board), 0.6 * self.settings.shadows, spread * 2
             )
         if self.camera.position[1] > board.top:
-            layer.darken(self._contact_shadows(number), 0.62 * self.settings.shadows, spread * 0.5)
+            layer.darken(self._contact_shadows(number), 0.75 * self.settings.shadows, spread * 0.5)
         rail = self._rails.get(number)
         if rail is not None:
             layer.picture(rail.picture, rail.matrix)

@@ -138,26 +138,27 @@ def _skewed(rng: np.random.Generator, low: float, high: float, power: float) -> 
 def random_settings(rng: np.random.Generator, size: tuple[int, int] = (1280, 960)) -> SceneSettings:
     """A scene as one may meet it: from two products close up to five hundred from afar, in any light."""
     kind = rng.random()
-    fixture = str(rng.choice(FIXTURES, p=(0.66, 0.16, 0.1, 0.08)))
-    view = "close" if kind < 0.22 else ("shelf" if kind < 0.72 else "overview")
+    fixture = str(rng.choice(FIXTURES, p=(0.68, 0.16, 0.09, 0.07)))
+    view = "close" if kind < 0.22 else ("shelf" if kind < 0.7 else "overview")
     fov = float(rng.uniform(48, 75))
-    if view == "close":
-        distance = _skewed(rng, 28, 75, 0.8)
-        height = float(rng.uniform(40, 185))
-        pitch = float(rng.normal(8, 11))
-    elif view == "shelf":
-        distance = _skewed(rng, 75, 210, 1.2)
-        height = float(rng.uniform(70, 190))
-        pitch = float(np.degrees(np.arctan2(height - rng.uniform(60, 140), distance)))
-    else:
-        distance = float(rng.uniform(210, 420))
-        height = float(rng.uniform(120, 280))
-        pitch = float(np.degrees(np.arctan2(height - rng.uniform(75, 110), distance)))
     boards = int(rng.integers(3, 8))
-    yaw = float(rng.normal(0, 11))
+    if view == "close":
+        distance = _skewed(rng, 28, 80, 0.8)
+        height = float(rng.uniform(45, 165))
+        pitch = float(rng.normal(7, 10))
+    else:
+        distance = _skewed(rng, 80, 190, 1.2) if view == "shelf" else float(rng.uniform(170, 340))
+        height = float(rng.uniform(80, 190) if view == "shelf" else rng.uniform(110, 240))
+        aim = rng.uniform(75, 130) if view == "shelf" else rng.uniform(88, 108)
+        pitch = float(np.degrees(np.arctan2(height - aim, distance)))
+    yaw = float(rng.normal(0, 12))
+    offset = float(rng.normal(0, 30))
+    if fixture == "endcap":
+        distance, offset, yaw = min(distance, 190.0), float(rng.normal(0, 12)), float(rng.normal(0, 5))
     if fixture == "table":
-        boards, height, distance = 1, float(rng.uniform(110, 190)), float(rng.uniform(35, 110))
-        pitch = float(np.degrees(np.arctan2(height - 80, distance + 25))) + float(rng.normal(0, 3))
+        boards, height, distance = 1, float(rng.uniform(105, 165)), float(rng.uniform(30, 90))
+        pitch = float(np.degrees(np.arctan2(height - 84, distance + 22))) + float(rng.normal(0, 3))
+        offset, yaw = float(rng.normal(0, 15)), float(rng.normal(0, 8))
     dark = rng.random() < 0.15
     return SceneSettings(
         size=size,
@@ -167,8 +168,8 @@ def random_settings(rng: np.random.Generator, size: tuple[int, int] = (1280, 960
         if fixture != "chiller"
         else str(rng.choice(FRONTS, p=(0.4, 0.1, 0.2, 0.3))),
         boards=boards,
-        bays=int(rng.integers(2, 9)) if fixture != "endcap" else 1,
-        fill=_skewed(rng, 0.3, 1.0, 0.3),
+        bays=int(rng.integers(3, 10)) if fixture != "endcap" else 1,
+        fill=_skewed(rng, 0.4, 1.0, 0.28),
         rows=int(rng.integers(1, 5)),
         stacked=float(rng.random()),
         misplaced=_skewed(rng, 0, 0.12, 3),
@@ -181,7 +182,7 @@ def random_settings(rng: np.random.Generator, size: tuple[int, int] = (1280, 960
         promotions=float(rng.random()),
         distance_cm=distance,
         height_cm=height,
-        offset_cm=float(rng.normal(0, 30)),
+        offset_cm=offset,
         yaw=float(np.clip(yaw, -40, 40)),
         pitch=float(np.clip(pitch, -30, 70)),
         roll=float(np.clip(rng.normal(0, 2.2), -12, 12)),
@@ -195,7 +196,7 @@ def random_settings(rng: np.random.Generator, size: tuple[int, int] = (1280, 960
         window=float(rng.random()) if rng.random() < 0.12 else 0.0,
         contrast=float(np.clip(rng.normal(1.03, 0.12), 0.7, 1.4)),
         haze=_skewed(rng, 0, 0.22, 3),
-        noise=_skewed(rng, 0.03, 1.0, 2.2 if not dark else 0.8),
+        noise=_skewed(rng, 0.02, 0.8, 3.0 if not dark else 1.2),
         blur_px=_skewed(rng, 0.0, 2.2, 2.2),
         motion_px=_skewed(rng, 0, 8, 1) if rng.random() < 0.08 else 0.0,
         sharpening=_skewed(rng, 0, 1.0, 2),

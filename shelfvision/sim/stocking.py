@@ -129,7 +129,7 @@ def stock_board(
     weights = np.array(
         [
             (6.0 if lines[name][0].family == favourite else 1.0)
-            * (min(lines[name][0].size_cm[1] / clearance, 0.8) + 0.1)
+            * (min(lines[name][0].size_cm[1] / clearance, 0.85) + 0.05) ** 1.5
             for name in names
         ]
     )
@@ -169,7 +169,7 @@ def _make_slot(
     rows = int(np.clip((fixture.depth - 3) // (depth + 0.5), 1, settings.rows))
     levels = 1
     if pack.stackable and height < clearance * 0.46 and fixture.kind != "table" and rng.random() < settings.stacked:
-        levels = int(min((clearance - 1.5) // height, rng.integers(2, 4)))
+        levels = int(min((clearance - 1.5) // height, rng.integers(2, 5)))
     slot = ShelfSlot(name, pack, number, x, x + facings * (width + space), facings, rows, max(levels, 1))
     setback = rng.uniform(0.4, 1.0 + 4.0 * settings.loose)
     if (

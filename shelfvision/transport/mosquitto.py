@@ -67,6 +67,7 @@ class Mosquitto:
         passwords: user to password; when given, nobody else gets in.
         persistence: keep sessions and messages in ``mosquitto.db`` as Debian's default configuration does
             (written every 30 minutes and at an orderly end, so a kill loses them).
+        fixed: never change the port, even before the first start.
     """
 
     def __init__(
@@ -78,13 +79,14 @@ class Mosquitto:
         acl: str | None = None,
         passwords: Mapping[str, str] | None = None,
         persistence: bool = True,
+        fixed: bool = False,
     ) -> None:
         program = find_mosquitto()
         if program is None:
             raise BrokerError("the program mosquitto is not installed; on Debian: apt-get install mosquitto")
         self._program = program
         self.folder = folder
-        self._fixed = port is not None
+        self._fixed = fixed or port is not None
         self.port = port or free_port()
         self._extra = tuple(extra)
         self._acl = acl

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 ROOT = "shelfvision/v1"
+PROBE = "probe"
+"""User property of a message that only asks whether it would get through (`shelfvision doctor`); readers drop it."""
 
 
 class TopicKind(StrEnum):

@@ -126,6 +126,15 @@ def test_reasons_say_it_in_words():
     )
 
 
+def test_a_rate_is_put_into_words_only_after_some_time_on_the_shelf():
+    class Short(Known):
+        def evidence(self, sku, now):
+            return Evidence(2.0, 0.1)
+
+    (line,), _ = rank([candidate("s")], Short(a=7.0), 720, RankingRules())
+    assert "picked up 2 times so far, too short to say how often" in line.reasons
+
+
 def test_units_to_bring_fill_the_slot_as_far_as_the_backroom_goes():
     assert candidate("s", backroom_units=None).units_to_bring == 10
     assert candidate("s", backroom_units=4).units_to_bring == 4

@@ -104,6 +104,15 @@ class TestInteractions:
         picks = score.kinds[EventKind.PICK_UP]
         assert (picks.count_rate, picks.sku_rate) == (1, 0)
 
+    def test_staff_are_told_from_shoppers_where_it_is_known(self, truth):
+        real = truth(
+            interactions=[hand("put_back", t, by_staff=staff) for t, staff in ((10, True), (20, False), (30, None))]
+        )
+        put_backs = score_events([event("put_back", t, by_staff=True) for t in (10, 20, 30)], real).kinds[
+            EventKind.PUT_BACK
+        ]
+        assert (put_backs.matched, put_backs.staff_rate) == (3, 0.5)
+
     def test_a_repeated_event_counts_once(self, truth):
         twice = event("pick_up", 10)
         score = score_events([twice, twice], truth(interactions=[hand("pick_up", 10)]))

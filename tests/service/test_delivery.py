@@ -251,3 +251,33 @@ def test_batches_of_durable_commits_are_quick(tmp_path: Path):
     assert queries.applied(store).events == 4000
     assert rate > 1000, f"{rate:.0f} events/s"
     store.close()
+
+
+def test_values_that_no_column_holds_are_cut_and_stop_nothing(store):
+    from dataclasses import replace
+
+    from shelfvision.core.messages import CameraStatus, DeviceStatus, Health
+    from shelfvision.service.live_state import LiveMessage
+    from tests.service.builders import slot_state
+
+    sender = Sender()
+    store.apply(
+        [
+            sender.send(EventKind.PRESENCE, passes=2**62, stops=2**62),
+            sender.send(EventKind.PRESENCE, "left", available_seconds=1e300),
+            sender.send(PICK_UP, "left", count=100_000),
+            replace(sender.send(PICK_UP, "left"), device="x" * 300),
+            replace(sender.unreadable(), fault="a\0b" * 400, topic="t" * 900),
+        ]
+    )
+    models = [
+        DeviceStatus(status="online", device=DEVICE, version="v" * 200, backlog=2**70, dropped=2**70),
+        CameraStatus(camera="cam", status="online", since=1.0, dropped=2**70, restarts=2**70),
+        Health(device=DEVICE, at=1.0, backlog=2**70),
+        slot_state("left", "in_stock", at=1.0, facings=2**70).model_copy(update={"sku": "s" * 200}),
+        slot_state("new", "in_stock", at=1.0).model_copy(update={"sku": "s" * 200}),
+    ]
+    store.keep_live([LiveMessage(DEVICE, model, 1.0, retained=False) for model in models])
+    store.keep_live([LiveMessage("x" * 300, models[0], 1.0, retained=False)])
+    assert store.watermarks()[DEVICE].seq == 3
+    assert queries.applied(store).dead_letters == 2

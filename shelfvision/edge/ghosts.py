@@ -1,0 +1,77 @@
+"""Tells what stands still in front of the shelf from the ghost of what stood there when the background was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelfvision.edge.change import ChangeSettings, Pair, outline_cues
+from shelfvision.edge.foreground import Background, Maps
+from shelfvision.edge.light import Mask
+from shelfvision.edge.scene import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class GhostSettings:
+    """When a still blob in front of slots is let go. Durations in seconds."""
+
+    look_seconds: float = 1.5  # a blob that has been still for so long is looked at
+    again_seconds: float = 1.0  # between two looks
+    sure: float = 2.0  # log-odds that the thing is in the background and not in the picture
+    accept_seconds: float = 4.0  # a still thing that no border cuts is a product of odd size after this
+    same: float = 0.7  # share of a blob that was let go before: it is the same one
+
+
+class GhostWatch:
+    """Remembers which still blobs were let go, so that their slots settle.
+
+    Args:
+        shape: height and width of the working picture.
+        change: weights of the outline cues.
+        settings: see ``GhostSettings``.
+    """
+
+    def __init__(self, shape: tuple[int, int], change: ChangeSettings, settings: GhostSettings) -> None:
+        self.change, self.settings = change, settings
+        self._released: Mask = np.zeros(shape, bool)
+        self._looked_at = -np.inf
+
+    def release(self, pieces: Sequence[Piece], background: Background, maps: Maps, now: float) -> dict[int, float]:
+        """Take still blobs that are ghosts, or products that stick out far, from what counts as in front.
+
+        Returns:
+            Slots that were let go just now, by index, with the time since when nothing has moved there.
+        """
+        since: dict[int, float] = {}
+        self._released &= maps.changed & ~maps.moving
+        waiting = [piece for piece in pieces if piece.front and piece.still]
+        look = now - self._looked_at >= self.settings.again_seconds
+        for piece in waiting:
+            x1, y1, x2, y2 = piece.blob.box
+            window = (slice(y1, y2), slice(x1, x2))
+            if np.count_nonzero(self._released[window] & piece.mask) >= self.settings.same * piece.blob.area:
+                piece.front = False
+                continue
+            still = now - float(np.percentile(maps.still_since[window][piece.mask], 94))
+            if not look or still < self.settings.look_seconds:
+                continue
+            self._looked_at = now
+            odd = not piece.cut and still >= self.settings.accept_seconds
+            if odd or self._is_ghost(piece, background, maps):
+                self._released[window] |= piece.mask
+                piece.front = False
+                since.update(dict.fromkeys(piece.slots, now - still))
+        return since
+
+    def _is_ghost(self, piece: Piece, background: Background, maps: Maps) -> bool:
+        height, width = self._released.shape
+        x1, y1, x2, y2 = piece.blob.box
+        top, left, bottom, right = max(0, y1 - 8), max(0, x1 - 8), min(height, y2 + 8), min(width, x2 + 8)
+        mask = np.zeros((bottom - top, right - left), bool)
+        mask[y1 - top : y2 - top, x1 - left : x2 - left] = piece.mask
+        window = (slice(None), slice(top, bottom), slice(left, right))
+        pair = Pair(background.planes[window], background.recent[window], maps.clipped[window[1:]], background.noise)
+        cues = outline_cues(pair, mask, self.change)
+        return cues["contour"] + cues["going_on"] + cues["texture"] >= self.settings.sure

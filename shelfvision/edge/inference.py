@@ -1,0 +1,59 @@
+"""The places where trained networks add their evidence to what the pixels say. All are optional."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shelfvision.core.detections import Detections
+from shelfvision.core.interactions import Action
+from shelfvision.edge.frame import Image
+
+
+class Detector(Protocol):
+    """Finds products and gaps in a picture."""
+
+    labels: tuple[str, ...]  # class names by index; "gap" is an empty place, "hand" a hand, all others are products
+
+    def detect(self, image: Image) -> Detections:
+        """Boxes in pixels of the given BGR picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What one crop shows."""
+
+    sku: str | None  # None: none of the known ones
+    score: float  # probability that this is right, in [0, 1]
+
+
+class Recogniser(Protocol):
+    """Names the SKU in a crop."""
+
+    def recognise(self, crops: Sequence[Image]) -> list[Recognition]:
+        """One answer a crop, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionScores:
+    """Probabilities of what a clip shows; the rest to 1 is background."""
+
+    touch: float
+    pick_up: float
+    put_back: float
+
+    def of(self, action: Action) -> float:
+        """Probability of one action."""
+        return {Action.TOUCH: self.touch, Action.PICK_UP: self.pick_up, Action.PUT_BACK: self.put_back}[action]
+
+
+class ActionClassifier(Protocol):
+    """Names what a hand does at one slot."""
+
+    frames: int  # pictures a clip
+    seconds: float  # length of a clip
+    side: int  # pixels, the clip's pictures are square
+
+    def classify(self, clip: Sequence[Image]) -> ActionScores:
+        """Scores of one clip: ``frames`` BGR pictures of ``side`` x ``side`` pixels, oldest first."""
