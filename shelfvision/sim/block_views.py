@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfvision.sim.optics import perspective
 from shelfvision.sim.pack_sprite import Sprite, make_sprite, multiply_light
 from shelfvision.sim.palette import Colour, mix
 from shelfvision.sim.pictures import Image, ellipse
@@ -20,36 +22,89 @@ from shelfvision.sim.surfaces import CRINKLES, crinkle
 
 def block_sprite(pack: Packaging, pixels_per_cm: float, azimuth: float, elevation: float, *, back: bool) -> Sprite:
     """A box, carton or multipack from a direction; ``back`` turns its back to the front."""
-    width, height, depth = pack.size_cm
     faces = [f for f in block_faces(pack.size_cm, pack.gable_cm) if faces_camera(f, azimuth, elevation)]
     p = pixels_per_cm
     corners = [project(np.asarray(face.corners), azimuth, elevation) for face in faces]
-    everything = np.concatenate(corners)
+    front = project(front_corners(pack), azimuth, elevation)
+    everything = np.concatenate([*corners, front])
     low, high = everything.min(axis=0), everything.max(axis=0)
+    origin = np.array([low[0] * p - 1, -high[1] * p - 1])
     size = int(np.ceil((high[0] - low[0]) * p)) + 3, int(np.ceil((high[1] - low[1]) * p)) + 3
-    pixels, cover = np.zeros((size[1], size[0], 3), np.uint8), np.zeros((size[1], size[0]), np.uint8)
+    spots = [flat * (p, -p) - origin for flat in corners]
+    pixels, cover = _paint_faces(pack, faces, spots, size, p, back=back)
+    return make_sprite(pixels, cover, front * (p, -p) - origin, pack.size_cm[2] / 2, turns=False)
+
+
+def block_in_view(
+    pack: Packaging,
+    spots: Sequence[NDArray[np.floating]],
+    front: NDArray[np.floating],
+    window: tuple[float, float, float, float],
+    pixels_per_cm: float,
+    *,
+    back: bool,
+) -> Sprite | None:
+    """A box in true perspective, for close views.
+
+    Args:
+        pack: what to draw.
+        spots: canvas pixels (4, 2) of each of its ``block_faces``.
+        front: canvas pixels (4, 2) of its ``front_corners``, which become the sprite's anchors.
+        window: left, top, right, bottom of the part of the canvas that matters.
+        pixels_per_cm: resolution of the prints.
+        back: whether its back is in front.
+
+    Returns:
+        A sprite at the canvas's resolution; None when nothing of it falls into the window.
+    """
+    seen = []
+    for face, spot in zip(block_faces(pack.size_cm, pack.gable_cm), spots, strict=True):
+        across, down = spot[1] - spot[0], spot[3] - spot[0]
+        if across[0] * down[1] - across[1] * down[0] > 1e-6:
+            seen.append((face, spot))
+    if not seen:
+        return None
+    everything = np.concatenate([spot for _, spot in seen])
+    low = np.floor(np.maximum(everything.min(axis=0) - 1, window[:2]))
+    high = np.ceil(np.minimum(everything.max(axis=0) + 2, window[2:]))
+    if (high - low < 1).any():
+        return None
+    size = int(high[0] - low[0]), int(high[1] - low[1])
+    faces = [face for face, _ in seen]
+    pixels, cover = _paint_faces(pack, faces, [spot - low for _, spot in seen], size, pixels_per_cm, back=back)
+    return make_sprite(pixels, cover, front - low, pack.size_cm[2] / 2, turns=False)
+
+
+def front_corners(pack: Packaging) -> NDArray[np.float64]:
+    """(4, 3) cm: bottom left, bottom right, top right, top left of a box's front, from the centre of its foot."""
+    width, height, depth = pack.size_cm
+    x, z = width / 2, depth / 2
+    return np.array([(-x, 0, z), (x, 0, z), (x, height, z), (-x, height, z)])
+
+
+def _paint_faces(
+    pack: Packaging,
+    faces: Sequence[Face],
+    spots: Sequence[NDArray[np.floating]],
+    size: tuple[int, int],
+    pixels_per_cm: float,
+    *,
+    back: bool,
+) -> tuple[Image, NDArray[np.uint8]]:
+    """Colour (h, w, 3) and cover (h, w) of faces whose corners fall on ``spots``, painted in the order given."""
+    width, height, depth = pack.size_cm
     prints = {"side": (depth, height - pack.gable_cm), "top": (width, depth), "front": (width, height - pack.gable_cm)}
-    for face, flat in zip(faces, corners, strict=True):
-        spot = np.stack([(flat[:, 0] - low[0]) * p + 1, (high[1] - flat[:, 1]) * p + 1], axis=1)
-        outline = np.round(spot * 16).astype(np.int32)
+    pixels, cover = np.zeros((size[1], size[0], 3), np.uint8), np.zeros((size[1], size[0]), np.uint8)
+    for face, spot in zip(faces, spots, strict=True):
+        outline = np.round(np.clip(spot, -30_000, 30_000) * 16).astype(np.int32)
         cv2.fillConvexPoly(cover, outline, 255, cv2.LINE_AA, 4)
         plain = _plain_face(pack, face)
         if plain is not None:
             cv2.fillConvexPoly(pixels, outline, plain, cv2.LINE_AA, 4)
         else:
-            _paint_face(pack, face, spot, pixels, prints[face.name], p, back=back)
-        _paint_edges(pack, face, spot, pixels, p)
-    front = np.array(
-        [
-            (-width / 2, 0, depth / 2),
-            (width / 2, 0, depth / 2),
-            (width / 2, height, depth / 2),
-            (-width / 2, height, depth / 2),
-        ]
-    )
-    seen = project(front, azimuth, elevation)
-    anchors = np.stack([(seen[:, 0] - low[0]) * p + 1, (high[1] - seen[:, 1]) * p + 1], axis=1)
-    return make_sprite(pixels, cover, anchors, depth / 2, turns=False)
+            _paint_face(pack, face, spot, pixels, prints[face.name], pixels_per_cm, back=back)
+        _paint_edges(pack, face, spot, pixels, pixels_per_cm)
+    return pixels, cover
 
 
 def _plain_face(pack: Packaging, face: Face) -> Colour | None:
@@ -76,16 +131,23 @@ def _paint_face(
     """Warp a face's print to its corners ``spot`` (4, 2)."""
     printed = _face_print(pack, face.name, *size_cm, p, back=back)
     rows, columns = printed.shape[:2]
-    # three corners fix the parallelogram
-    source = np.array([(-0.5, rows - 0.5), (columns - 0.5, rows - 0.5), (-0.5, -0.5)], np.float32)
-    matrix = cv2.getAffineTransform(source, spot[[3, 2, 0]].astype(np.float32))
     left, top = np.maximum(np.floor(spot.min(axis=0)).astype(int) - 1, 0)
     right, bottom = np.minimum(np.ceil(spot.max(axis=0)).astype(int) + 2, pixels.shape[1::-1])
-    matrix[:, 2] -= (left, top)
+    if right <= left or bottom <= top:
+        return
+    local = spot - (left, top)
     size = int(right - left), int(bottom - top)
     mask = np.zeros(size[::-1], np.uint8)
-    cv2.fillConvexPoly(mask, np.round((spot - (left, top)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    warped = cv2.warpAffine(printed, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cv2.fillConvexPoly(mask, np.round(np.clip(local, -30_000, 30_000) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    source = np.array(
+        [(-0.5, -0.5), (columns - 0.5, -0.5), (columns - 0.5, rows - 0.5), (-0.5, rows - 0.5)], np.float32
+    )
+    if np.abs(local[0] + local[2] - local[1] - local[3]).max() < 0.05:  # a parallelogram
+        matrix = cv2.getAffineTransform(source[[3, 2, 0]], local[[3, 2, 0]].astype(np.float32))
+        warped = cv2.warpAffine(printed, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    else:
+        turned = perspective(source, local)
+        warped = cv2.warpPerspective(printed, turned, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if pack.material == "glossy" and face.name == "front":
         ramp = np.repeat(np.linspace(1.1, 0.9, size[1], dtype=np.float32)[:, None], size[0], axis=1)
         warped = multiply_light(warped, ramp * np.float32(face.light), 0.04 * np.clip(ramp - 0.95, 0, 1))

@@ -307,10 +307,15 @@ def make_backdrop(photograph: Image | None, rng: np.random.Generator) -> Image:
             cv2.rectangle(backdrop, (left, int(bottom - tall)), (right, bottom), (48, 50, 52), -1)
             x = left + 1
             while x < right - 4:
-                facing, colour = int(rng.integers(3, 9)), hsv(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.3, 0.95))
+                facing, colour = (
+                    int(rng.integers(3, 9)),
+                    hsv(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.3, 0.95)),
+                )
                 high = tall * rng.uniform(0.4, 0.85)
                 for _ in range(int(rng.integers(1, 4))):
-                    cv2.rectangle(backdrop, (x, int(bottom - 2 - high)), (min(x + facing - 1, right), bottom - 2), colour, -1)
+                    cv2.rectangle(
+                        backdrop, (x, int(bottom - 2 - high)), (min(x + facing - 1, right), bottom - 2), colour, -1
+                    )
                     x += facing + 1
             cv2.rectangle(backdrop, (left, bottom - 2), (right, bottom), (205, 208, 210), -1)
     return np.asarray(cv2.GaussianBlur(backdrop, (0, 0), rng.uniform(0.8, 3.0)), np.uint8)

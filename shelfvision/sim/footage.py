@@ -380,7 +380,7 @@ class Footage:
                 continue
             ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
             box = (region.x1 + xs[0], region.y1 + ys[0], region.x1 + xs[-1] + 1, region.y1 + ys[-1] + 1)
-            share = min(1.0, count / max(unit.silhouette, 1.0))
+            share = min(1.0, count / max(scene.silhouette(unit.identity), 1.0))
             slot = unit.slot if unit.slot in self._slots else None
             found.append(BoxTruth("product", tuple(float(v) for v in box), share, unit.sku, slot))  # type: ignore[arg-type]
         return found

@@ -13,6 +13,7 @@ from shelfvision.sim.stocking import Place
 
 BIN = 10.0  # degrees between the directions from which packages are drawn
 SIDEWAYS = 58.0  # degrees; seen more from the side than this, a box's front no longer fixes its picture
+CLOSE = 0.27  # a box whose diagonal is a greater part of its distance is drawn in true perspective
 FloatArray = NDArray[np.float64]
 
 
@@ -29,6 +30,7 @@ class Projections:
     low: FloatArray  # (n, 2) corner of a rectangle of the canvas that surely holds the unit
     high: FloatArray
     visible: NDArray[np.bool_]  # (n,) in front of the lens and touching the canvas
+    close: NDArray[np.bool_]  # (n,) boxes so near that parallel projection would show
 
 
 def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
@@ -75,7 +77,9 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
 
     _, middle_distance = camera.to_canvas(middle)
     scale = camera.focal / np.maximum(middle_distance, 6.0)
-    sideways = is_block & ~lying & (np.abs(relative) > SIDEWAYS)
+    diagonal = np.sqrt((size**2).sum(axis=1))
+    close = is_block & ~lying & (diagonal > CLOSE * np.maximum(middle_distance, 1.0))
+    sideways = is_block & ~lying & ~close & (np.abs(relative) > SIDEWAYS)
     if sideways.any():
         anchors[sideways] = _upright(
             camera, foot[sideways], size[sideways], shown_azimuth[sideways], shown_elevation[sideways], scale[sideways]
@@ -89,7 +93,21 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     width, height = camera.canvas_size
     inside = (high[:, 0] > 0) & (low[:, 0] < width) & (high[:, 1] > 0) & (low[:, 1] < height)
     visible = inside & (distance.min(axis=1, initial=np.inf) > 10) & (middle_distance > 12)
-    return Projections(anchors, shown_azimuth, shown_elevation, shown_turn, level, scale, low, high, visible)
+    return Projections(anchors, shown_azimuth, shown_elevation, shown_turn, level, scale, low, high, visible, close)
+
+
+def world_of(place: Place, points: FloatArray) -> FloatArray:
+    """Points (..., 3) of a standing box, in cm from the centre of its foot, in the world: turned, leaning, in its place."""
+    own = np.radians(0.0 if abs(place.turn) > 90 else place.turn)
+    side = 1.0 if place.lean >= 0 else -1.0
+    pivot = side * place.pack.size_cm[0] / 2
+    cos, sin = np.cos(np.radians(place.lean)), np.sin(np.radians(place.lean))
+    x = (points[..., 0] - pivot) * cos + points[..., 1] * sin + pivot
+    y = points[..., 1] * cos - (points[..., 0] - pivot) * sin
+    z = points[..., 2]
+    turned_x = x * np.cos(own) + z * np.sin(own)
+    turned_z = z * np.cos(own) - x * np.sin(own)
+    return np.stack([place.x + turned_x, place.y + y, place.z + turned_z], axis=-1)
 
 
 def _upright(

@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 
 from shelfvision.errors import ConfigError
 from shelfvision.sim import fixture as furniture
+from shelfvision.sim.block_views import block_in_view
 from shelfvision.sim.fixture import Fixture, level, make_fixture, rectangle, visible_reach
 from shelfvision.sim.layer import Layer
 from shelfvision.sim.light import UNIT, light_map
-from shelfvision.sim.optics import Camera, Points, perspective
+from shelfvision.sim.optics import NEAR, Camera, Points, perspective
+from shelfvision.sim.pack_sprite import Sprite
 from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.palette import hsv, mix
 from shelfvision.sim.pictures import Image
-from shelfvision.sim.placement import BIN, Projections, project_places
+from shelfvision.sim.placement import Projections, project_places, world_of
 from shelfvision.sim.prints import paint_front_once
 from shelfvision.sim.products import Packaging, make_assortment
 from shelfvision.sim.scene_settings import SceneSettings
+from shelfvision.sim.solids import block_faces
 from shelfvision.sim.stocking import Place, ShelfSlot, Stocker, disturb, stock_board
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, ends exclusive
@@ -42,7 +45,6 @@ class Unit:
     column: int
     row: int
     stack: int
-    silhouette: float  # pixels that it would cover alone and uncut
     misplaced: bool
     fallen: bool
 
@@ -113,6 +115,7 @@ class Scene:
             place.identity = number + 1
         self._owner = [slot for slot in self.slots for _ in slot.places]
         self._projections: Projections = project_places(self.camera, self._places)
+        self._close_ups: dict[int, Sprite] = {}  # boxes drawn in true perspective, by place
         self._gain = self._unit_gains(look_rng)
         self._order = self._painting_order()
         self._make_pictures(look_rng, backdrop)
@@ -139,13 +142,16 @@ class Scene:
         return [self._unit(slot, place) for slot in slots for place in slot.present]
 
     def _unit(self, slot: ShelfSlot, place: Place) -> Unit:
-        spots = self._projections.anchors[place.identity - 1]
-        sprite = self._sprite(place.identity - 1)
-        ratio = _area(spots) / max(_area(sprite.anchors), 1e-6)
         return Unit(
             place.identity, slot.id, place.pack.sku, place.pack.family, place.column, place.row, place.stack,
-            sprite.seen_area * ratio, place.pack.sku != slot.sku, abs(place.lean) > 45,
+            place.pack.sku != slot.sku, abs(place.lean) > 45,
         )  # fmt: skip
+
+    def silhouette(self, identity: int) -> float:
+        """Pixels of the picture that a unit would cover alone, parts beyond the frame included."""
+        sprite = self._sprite(identity - 1)
+        spots = self.camera.to_picture(self._projections.anchors[identity - 1])
+        return sprite.seen_area * _area(spots) / max(_area(sprite.anchors), 1e-6)
 
     def next_unit(self, slot_id: str) -> Unit | None:
         """The unit that is taken next; None when the slot is empty."""
@@ -256,12 +262,24 @@ class Scene:
         source = self._sprite(identity - 1).anchors[[0, 1, 3]].astype(np.float32)
         return np.asarray(cv2.getAffineTransform(source, spots[[0, 1, 3]].astype(np.float32)), np.float64)
 
-    def _sprite(self, index: int):  # noqa: ANN202 - Sprite
-        places = self._projections
-        return self.cache.view(
-            self._places[index].pack, float(places.level[index]), float(places.azimuth[index]), float(places.elevation[index]),
-            float(places.turn[index]),
-        )  # fmt: skip
+    def _sprite(self, index: int) -> Sprite:
+        places, place = self._projections, self._places[index]
+        level, back = float(places.level[index]), abs(place.turn) > 90
+        if not places.close[index]:
+            azimuth, elevation = float(places.azimuth[index]), float(places.elevation[index])
+            return self.cache.view(place.pack, level, azimuth, elevation, float(places.turn[index]))
+        sprite = self._close_ups.get(index)
+        if sprite is None:
+            faces = block_faces(place.pack.size_cm, place.pack.gable_cm)
+            spots, distance = self.camera.to_canvas(world_of(place, np.array([face.corners for face in faces])))
+            width, height = self.camera.canvas_size
+            window = (-0.5 * width, -0.5 * height, 1.5 * width, 1.5 * height)
+            made = None
+            if distance.min() > NEAR:
+                made = block_in_view(place.pack, list(spots), places.anchors[index], window, level, back=back)
+            sprite = made if made is not None else self.cache.view(place.pack, 2.0, 0.0, 0.0, 0.0)
+            self._close_ups[index] = sprite
+        return sprite
 
     def _box(self, index: int) -> NDArray[np.int64]:
         """Rectangle of the canvas that a unit's sprite can touch."""
@@ -586,6 +604,3 @@ def _tray_print(slot: ShelfSlot, width: float, height: float, pixels_per_cm: flo
 def _area(corners: NDArray[np.floating]) -> float:
     x, y = corners[:, 0], corners[:, 1]
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
-
-
-__all__ = ["BIN", "Scene", "Unit"]

@@ -95,8 +95,10 @@ def annotate(
 
     for unit in units:
         area = int(seen.pixels[unit.identity])
-        visibility = area / max(unit.silhouette, 1.0)
-        if area < MIN_PIXELS or visibility < MIN_VISIBILITY:
+        if area < MIN_PIXELS:
+            continue
+        visibility = area / max(scene.silhouette(unit.identity), 1.0)
+        if visibility < MIN_VISIBILITY:
             continue
         box = seen.boxes[unit.identity]
         small = min(box[2] - box[0], box[3] - box[1]) < IGNORE_SIDE
