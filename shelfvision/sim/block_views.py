@@ -204,16 +204,13 @@ def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int], pixels_
     else:
         wide = shape[1] // count
         if wide >= 2:
-            single = cv2.resize(_member_front(pack.member), (wide, shape[0]), interpolation=cv2.INTER_AREA).astype(
-                np.float32
-            )
-            cover = single[..., 3:] / 255
-            for place in range(count):
-                part = image[:, place * wide : (place + 1) * wide]
-                part[:] = (part * (1 - cover) + single[..., :3] * cover).astype(np.uint8)
+            single = cv2.resize(_member_front(pack.member), (wide, shape[0]), interpolation=cv2.INTER_AREA)
+            cover = single[..., 3:].astype(np.float32) / 255
+            column = (single[..., :3] * cover + image[:, :wide] * (1 - cover)).astype(np.uint8)
+            image[:, : wide * count] = np.tile(column, (1, count, 1))
         band = slice(int(shape[0] * 0.42), int(shape[0] * 0.62))
         if pack.seed % 3 == 0:
             image[band] = image[band] // 3 + np.asarray(pack.design.scheme.second, np.uint8) // 3 * 2
     _, white = crinkle(pack.seed % CRINKLES)
-    film = cv2.resize(white, (shape[1], shape[0]))
-    return np.clip(image * 0.94 + 6 + (150 * film)[..., None], 0, 255).astype(np.uint8)
+    film = cv2.convertScaleAbs(cv2.resize(white, (shape[1], shape[0])), alpha=150)
+    return np.asarray(cv2.add(cv2.convertScaleAbs(image, alpha=0.94, beta=6), cv2.merge([film] * 3)), np.uint8)

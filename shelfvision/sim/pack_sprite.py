@@ -27,9 +27,11 @@ class Sprite:
 
 
 def multiply_light(pixels: Image, colour: NDArray[np.float32], white: NDArray[np.float32]) -> Image:
-    """BGR lit: colour factor and white added, both (h, w)."""
-    lit = pixels * colour[..., None] + (255.0 * white)[..., None]
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    """BGR lit: colour factor from 0 to 2 and white added from 0 to 1, both (h, w)."""
+    factor = cv2.convertScaleAbs(colour, alpha=127.5)
+    added = cv2.convertScaleAbs(white, alpha=255)
+    lit = cv2.multiply(pixels, cv2.merge([factor, factor, factor]), scale=1 / 127.5)
+    return np.asarray(cv2.add(lit, cv2.merge([added, added, added])), np.uint8)
 
 
 def make_sprite(

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfvision.sim.byte_cache import ByteCache
 from shelfvision.sim.lettering import Style, word_aspect, write_small_print, write_word
 from shelfvision.sim.palette import Colour, Scheme, accent_colour, ink_on, luminance, make_scheme, mix
 from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pictogram, polygon
@@ -94,7 +95,7 @@ def paint_front(design: Design, width_cm: float, height_cm: float, pixels_per_cm
     """The front print.
 
     Returns:
-        (height_cm * pixels_per_cm, width_cm * pixels_per_cm, 3) BGR, at least 4x4.
+        (height_cm * pixels_per_cm, width_cm * pixels_per_cm, 3) BGR, at least 4x4; not to be written to.
     """
     return _sized(_front, design, width_cm, height_cm, pixels_per_cm)
 
@@ -118,9 +119,19 @@ def _sized(
     """
     width, height = max(round(width_cm * pixels_per_cm), 4), max(round(height_cm * pixels_per_cm), 4)
     if pixels_per_cm >= _KEPT:
-        return paint(design, width, height)
+
+        def make() -> Image:
+            image = paint(design, width, height)
+            image.setflags(write=False)
+            return image
+
+        return _close_prints.get((paint, design, width, height), make)
     full = _kept_print(paint, design, width_cm, height_cm, pixels_per_cm <= _KEPT / 2)
     return np.asarray(cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+# prints for close views, which the units of a slot share; large, so that they are counted in bytes
+_close_prints: ByteCache[Image] = ByteCache(30_000_000, lambda image: image.nbytes)
 
 
 @lru_cache(maxsize=600)

@@ -50,7 +50,7 @@ def _soft_print(pack: Packaging, shape: tuple[int, int], pixels_per_cm: float, *
     width, height, _ = pack.size_cm
     scheme = pack.design.scheme
     image = (paint_back if back else paint_front)(pack.design, width, height, pixels_per_cm)
-    image = cv2.resize(image, (shape[1], shape[0])) if image.shape[:2] != shape else image
+    image = cv2.resize(image, (shape[1], shape[0])) if image.shape[:2] != shape else image.copy()
     colour, white = crinkle(pack.seed % CRINKLES)
     if pack.outline == "rim":
         edge = max(round(0.9 * pixels_per_cm), 1)

@@ -182,24 +182,23 @@ def _make_slot(
     slot.tray_z = -setback + 0.5
     pushed = rng.random() < settings.faced_up
     columns: list[list[Place]] = []
+    shaken = rng.standard_normal((facings, slot.rows, slot.levels, 2)).tolist()
+    slack = (slot.right - slot.left) / facings / 2 - width / 2
+    rows_order = range(slot.rows - 1, -1, -1) if pushed else range(slot.rows)
+    pitch = depth + 0.4 + 0.6 * settings.loose
     for column in range(facings):
         left, right = slot.column_reach(column)
-        rows_order = range(slot.rows) if not pushed else range(slot.rows - 1, -1, -1)
         places = []
         drift = rng.normal(0, 0.12 + 0.3 * settings.loose)
         for row in rows_order:
             for stack in range(slot.levels - 1, -1, -1):
-                slack = (right - left - width) / 2
-                middle = (left + right) / 2 + float(np.clip(drift + rng.normal(0, 0.2 * settings.loose), -slack, slack))
-                z = -(
-                    setback
-                    + row * (depth + 0.4 + 0.6 * settings.loose)
-                    + depth / 2
-                    + abs(rng.normal(0, 0.5 * settings.loose))
-                )
+                aside, back = shaken[column][row][stack]
+                off = min(max(drift + 0.2 * settings.loose * aside, -slack), slack)
+                z = -(setback + row * pitch + depth / 2 + abs(0.5 * settings.loose * back))
                 z = max(z, -(fixture.depth - depth / 2 - 0.3))
+                turn = _turn(pack, settings, rng)
                 places.append(
-                    Place(pack, middle, board.top + stack * height, z, column, row, stack, _turn(pack, settings, rng))
+                    Place(pack, (left + right) / 2 + off, board.top + stack * height, z, column, row, stack, turn)
                 )
         columns.append(places)
     # shoppers take from any column; the more orderly the shop, the more evenly
