@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfvision.sim.reaching import HandSeen, HeldSeen
 from shelfvision.sim.scene import Scene
 
 CATEGORIES = ({"id": 1, "name": "product"}, {"id": 2, "name": "gap"}, {"id": 3, "name": "hand"})
@@ -53,23 +54,21 @@ def seen_in(instance_map: NDArray[np.int32], identities: int) -> Seen:
     return Seen(boxes, pixels)
 
 
-@dataclass(frozen=True, slots=True)
-class HandSeen:
-    """A hand drawn over a still."""
-
-    identity: int
-    silhouette: float  # pixels that it would cover uncut
-
-
 def annotate(
-    scene: Scene, instance_map: NDArray[np.int32], hands: Sequence[HandSeen] = (), *, prefix: str = ""
+    scene: Scene,
+    instance_map: NDArray[np.int32],
+    hands: Sequence[HandSeen] = (),
+    held: Sequence[HeldSeen] = (),
+    *,
+    prefix: str = "",
 ) -> list[dict[str, object]]:
     """COCO annotations of a still, without ids.
 
     Args:
         scene: what was rendered.
         instance_map: (h, w) which unit or hand each pixel belongs to, hands included.
-        hands: identities beyond those of the units.
+        hands: with identities beyond those of the units.
+        held: products in hands, likewise.
         prefix: put before each SKU.
 
     Returns:
@@ -77,7 +76,7 @@ def annotate(
         visibility, truncated; products besides sku, family, slot, row, stack, misplaced, fallen; gaps slot, sku.
     """
     units = scene.units()
-    highest = max([unit.identity for unit in units] + [hand.identity for hand in hands], default=0)
+    highest = max((thing.identity for things in (units, hands, held) for thing in things), default=0)
     seen = seen_in(instance_map, highest)
     height, width = instance_map.shape
     found: list[dict[str, object]] = []
@@ -115,6 +114,12 @@ def annotate(
                 "fallen": unit.fallen,
             }
         )
+    for carried in held:
+        area = int(seen.pixels[carried.identity])
+        visibility = area / max(carried.silhouette, 1.0)
+        if area >= MIN_PIXELS and visibility >= MIN_VISIBILITY:
+            truth = entry(1, seen.boxes[carried.identity], area, visibility, ignored=visibility < IGNORE_VISIBILITY)
+            found.append(truth | {"sku": prefix + carried.sku, "family": carried.family, "held": True})
     for slot, polygon in scene.gaps():
         mask = gap_mask(polygon, instance_map)
         if mask is None:

@@ -24,6 +24,7 @@ from shelfvision.sim.artefacts import finish
 from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.photographs import list_pictures, load_pack_shot, load_photograph
 from shelfvision.sim.products import FAMILIES, Packaging, make_assortment
+from shelfvision.sim.reaching import Peopled, add_people, make_cast
 from shelfvision.sim.scene import Scene
 from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, changed, random_settings
 from shelfvision.sim.still_truth import CATEGORIES, annotate
@@ -94,6 +95,7 @@ class Store:
         )
         self.photographs = list_pictures(textures, "--textures") if textures else []
         self.cache = SpriteCache(160_000_000)
+        self.cast = make_cast(int(rng.integers(2**31)))
 
     def still(self, number: int, *, settings: SceneSettings | None = None) -> Still:
         """Still ``number`` of the data set; with ``settings`` of that kind instead of a random one.
@@ -122,9 +124,11 @@ class Store:
                 continue
             if scene.slots or attempt == _TRIES - 1 or settings is not None:
                 break
-        image, instance_map = scene.render(), scene.instance_map
-        annotations = annotate(scene, instance_map, prefix=f"{self.block:04d}-")
-        return Still(finish(image, chosen, rng), annotations, chosen, instance_map)
+        shown = Peopled(scene.render(), scene.instance_map)
+        if rng.random() < recipe.people:
+            shown = add_people(scene, self.cast, rng)
+        annotations = annotate(scene, shown.instance_map, shown.hands, shown.held, prefix=f"{self.block:04d}-")
+        return Still(finish(shown.image, chosen, rng), annotations, chosen, shown.instance_map)
 
 
 def name_of(number: int) -> str:
