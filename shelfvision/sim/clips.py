@@ -21,7 +21,6 @@ from shelfvision.sim.stores import STORES, SimulatedStore, build_store
 
 LABELS = ("background", "touch", "pick_up", "put_back")
 _FPS = 20.0  # of the footage that clips are cut from
-_FOOTAGE_SECONDS = 120.0
 _BACKGROUND_SHARE = 0.3  # of the clips
 
 
@@ -40,6 +39,7 @@ class ClipOptions:
     size: int = 112  # pixels of a side
     stores: tuple[str, ...] = tuple(STORES)
     quality: int = 90  # JPEG
+    footage_seconds: float = 120.0  # of each footage that clips are cut from
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.stores if name not in STORES]
@@ -49,8 +49,10 @@ class ClipOptions:
             f"frames: expected 2 to 64, found {self.frames}": 2 <= self.frames <= 64,
             f"seconds: expected 0.2 to 10, found {self.seconds:g}": 0.2 <= self.seconds <= 10,
             f"size: expected 16 to 512, found {self.size}": 16 <= self.size <= 512,
-            f"stores: no store {', '.join(unknown)}, choose from {', '.join(STORES)}": not unknown and bool(self.stores),
+            f"stores: no store {', '.join(unknown)}, choose from {', '.join(STORES)}": not unknown
+            and bool(self.stores),
             f"quality: expected 10 to 100, found {self.quality}": 10 <= self.quality <= 100,
+            f"footage_seconds: expected 10 to 3600, found {self.footage_seconds:g}": 10 <= self.footage_seconds <= 3600,
         }
         faults = [fault for fault, right in checks.items() if not right]
         if faults:
@@ -93,7 +95,9 @@ def write_clips(
 
 def _write(options: ClipOptions, folder: Path, progress: Callable[[int, int], None]) -> Path:
     index = folder / "clips.jsonl"
-    settings = {key: getattr(options, key) for key in ("seed", "frames", "seconds", "size", "quality")}
+    settings = {
+        key: getattr(options, key) for key in ("seed", "frames", "seconds", "size", "quality", "footage_seconds")
+    }
     head = {"version": 1, "labels": list(LABELS), **settings, "stores": list(options.stores)}
     lines: list[dict[str, Any]] = []
     if index.exists():
@@ -122,7 +126,7 @@ def _cut(options: ClipOptions, number: int, folder: Path) -> list[dict[str, Any]
     script = ScriptOptions(busy=1.6, touches=0.3, hovers=0.1)
     store = build_store(name, seed)
     ahead = Footage(store, seed, fps=_FPS, script=script)
-    for _ in range(round(_FOOTAGE_SECONDS * _FPS)):
+    for _ in range(round(options.footage_seconds * _FPS)):
         ahead.step(draw=False)
     wishes = _wishes(store, ahead.script.reaches, options, rng)
     footage = Footage(build_store(name, seed), seed, fps=_FPS, script=script)
@@ -150,9 +154,7 @@ def _cut(options: ClipOptions, number: int, folder: Path) -> list[dict[str, Any]
     return lines
 
 
-def _save(
-    stack: NDArray[np.uint8], wish: _Wish, name: str, folder: Path, options: ClipOptions
-) -> dict[str, Any]:
+def _save(stack: NDArray[np.uint8], wish: _Wish, name: str, folder: Path, options: ClipOptions) -> dict[str, Any]:
     file = f"{wish.label}/{name}.jpg"
     if not cv2.imwrite(str(folder / file), stack, [cv2.IMWRITE_JPEG_QUALITY, options.quality]):
         raise OSError(5, "the picture could not be written", str(folder / file))
@@ -167,11 +169,9 @@ def _save(
     return line
 
 
-def _wishes(
-    store: SimulatedStore, reaches: list[Reach], options: ClipOptions, rng: np.random.Generator
-) -> list[_Wish]:
+def _wishes(store: SimulatedStore, reaches: list[Reach], options: ClipOptions, rng: np.random.Generator) -> list[_Wish]:
     """A clip of each reach, and background at slots where nothing is done: idle ones, and beside people at work."""
-    last = _FOOTAGE_SECONDS - 1.0
+    last = options.footage_seconds - 1.0
     wishes = [_wish(reach, options, rng) for reach in reaches]
     wishes = [wish for wish in wishes if wish.begin > 0 and wish.end < last]
     wanted = round(len(wishes) * _BACKGROUND_SHARE / (1 - _BACKGROUND_SHARE))
@@ -184,8 +184,10 @@ def _wishes(
         else:
             end = float(rng.uniform(options.seconds, last))
         begin = end - options.seconds
-        if begin > 0 and end < last and not any(
-            reach.slot == slot and reach.start < end and begin < reach.end for reach in reaches
+        if (
+            begin > 0
+            and end < last
+            and not any(reach.slot == slot and reach.start < end and begin < reach.end for reach in reaches)
         ):
             wishes.append(_Wish("background", slot, begin, end, None))
             wanted -= 1

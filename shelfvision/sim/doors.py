@@ -60,7 +60,9 @@ class Doors:
             mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
             cv2.fillConvexPoly(mask, np.round(corners - (x1, y1)).astype(np.int32), 255, cv2.LINE_AA)
             glare = cv2.multiply(lamps[y1:y2, x1:x2], cv2.merge([mask] * 3), scale=1 / 255)
-            self._doors.append(_Door(left, right, len(self._doors) % 2 == 0, glare, (int(x1), int(y1), int(x2), int(y2))))
+            self._doors.append(
+                _Door(left, right, len(self._doors) % 2 == 0, glare, (int(x1), int(y1), int(x2), int(y2)))
+            )
 
     def _lamps(self, scene: Scene, rng: np.random.Generator) -> Image:
         """What the glass mirrors of the room, (h, w, 3) to be added: rows of lamps, a light floor, a window."""
@@ -72,7 +74,7 @@ class Doors:
             ends = (int(x), int(y)), (int(x + length), int(y + lean * length))
             cv2.line(small, ends[0], ends[1], float(rng.uniform(30, 75)), int(rng.integers(2, 5)), cv2.LINE_AA)
         small = cv2.GaussianBlur(small, (0, 0), 1.6)
-        ys, xs = np.mgrid[0:1 : small.shape[0] * 1j, 0:1 : small.shape[1] * 1j].astype(np.float32)
+        ys, xs = np.mgrid[0 : 1 : small.shape[0] * 1j, 0 : 1 : small.shape[1] * 1j].astype(np.float32)
         small += 10 * scene.settings.brightness * (0.4 + 0.6 * np.clip(ys * 1.4 - 0.5, 0, 1))
         band, lean = rng.uniform(-0.2, 1.2), rng.uniform(0.2, 0.6)
         small += rng.uniform(6, 22) * np.exp(-(((xs - band - lean * ys) / rng.uniform(0.08, 0.22)) ** 2))
@@ -142,9 +144,7 @@ class Doors:
         polygon = self._camera.polygon(np.array(points))
         return self._camera.to_picture(polygon) if len(polygon) >= 3 else None
 
-    def _panel(
-        self, left: float, right: float, hinge: float, angle: float, ahead: float
-    ) -> NDArray[np.float64] | None:
+    def _panel(self, left: float, right: float, hinge: float, angle: float, ahead: float) -> NDArray[np.float64] | None:
         free = right if hinge == left else left
         return self._quad(hinge, free, (0.0, 1.0), (4.0, self._height), angle, ahead)
 

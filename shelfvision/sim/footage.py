@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shelfvision.sim.compositing import SHADOW_MARGIN, Canvas, Matrix, Region, Stamp, placing
 from shelfvision.sim.doors import Doors
+from shelfvision.sim.scene import Unit
 from shelfvision.sim.script import Change, Order, ScriptOptions, StoreScript, hold_point, project
 from shelfvision.sim.sensor import Sensor, SensorOptions
 from shelfvision.sim.shoppers import Deed, Hand, Reach, Visit
@@ -21,6 +22,7 @@ from shelfvision.sim.wardrobe import RADII, BodyStamps, HandStamps, Wardrobe
 Picture = NDArray[np.uint8]
 _SHUTTER_SECONDS = 1 / 60
 _PEOPLE = 7  # in the cast
+_HIDES = 127  # cover from which something in front hides a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Footage:
         self._doors = Doors(scene, seed) if store.kind.front == "door" else None
         self._behind_glass: Picture | None = self._base.copy() if self._doors else None
         self._angles: list[float] | None = None  # of the doors as they stand in that picture
+        self._still: list[tuple[Unit, Region, BoxTruth]] | None = None  # units on the shelf, nothing in front
         self._bays = {slot.id: (slot.left + slot.right) / 2 for slot in store.slots}
 
     # ------------------------------------------------------------ time goes on
@@ -147,6 +150,7 @@ class Footage:
             if units != self._shown[slot_id]:
                 box = self._scene.set_units(slot_id, units)
                 self._shown[slot_id] = units
+                self._still = None
                 if box is not None:
                     self._angles = None
                     self._sensor.soften(self._base, self._scene.render(), Region(*box))
@@ -233,16 +237,12 @@ class Footage:
             sides.append(-sides[0])
         drawn: list[tuple[HandStamps, Matrix]] = []
         for side in sides:
-            stamps = self.wardrobe.hand(
-                visit.person, reach.approach, held, hand.closing, short=shoulder is not None
-            )
+            stamps = self.wardrobe.hand(visit.person, reach.approach, held, hand.closing, short=shoulder is not None)
             at = (x + side * max(half - held, 0.0) * scale, y)
             degrees = hand.tilt * 0.6
             if shoulder is not None:
                 degrees += _turn_to(stamps, at, shoulder, mirrored=side < 0)
-            matrix = placing(
-                stamps.hold, at, scale=scale / stamps.pixels_per_cm, degrees=degrees, mirrored=side < 0
-            )
+            matrix = placing(stamps.hold, at, scale=scale / stamps.pixels_per_cm, degrees=degrees, mirrored=side < 0)
             self._shadow(stamps, matrix, scale, 0.3, 3.0)
             if shoulder is None:
                 arm = self.wardrobe.arm(visit.person, reach.approach)
@@ -326,7 +326,7 @@ class Footage:
         matrix = self._moved(standing, place, reach, hand)
         self._canvas.draw(stamp, matrix, smear=smear)
         if seen is not None and (found := self._canvas.mask_of(stamp, matrix)) is not None:
-            self._add_box("product", found, seen, sku=reach.sku, slot=None)
+            self._add_box("product", found, seen, reach.sku)
 
     def _moved(self, standing: Matrix, place: Place, reach: Reach, hand: Hand) -> Matrix:
         """Where a held unit is drawn: its place's picture, moved, scaled and tilted with the hand."""
@@ -351,7 +351,7 @@ class Footage:
 
     def _hidden(self) -> dict[str, float]:
         cover = self._canvas.cover
-        hidden = {}
+        hidden: dict[str, float] = {}
         if not self._canvas.touched:
             return hidden
         for slot_id, (x1, y1, x2, y2) in self._polygons.items():
@@ -367,50 +367,56 @@ class Footage:
 
     def _standing_boxes(self) -> list[BoxTruth]:
         """Products on the shelf with what of them is visible now."""
-        scene, cover = self._scene, self._canvas.cover
-        visible = np.where(cover > 127, 0, scene.instance_map)
+        if self._still is None:
+            self._still = []
+            for unit in self._scene.units():
+                region = self._region_of(unit.identity)
+                if region is not None and (box := self._standing_box(unit, region, covered=False)) is not None:
+                    self._still.append((unit, region, box))
         found = []
-        for unit in scene.units():
-            region = self._region_of(unit.identity)
-            if region is None:
-                continue
-            part = visible[region.y1 : region.y2, region.x1 : region.x2] == unit.identity
-            count = int(part.sum())
-            if not count:
-                continue
-            ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-            box = (region.x1 + xs[0], region.y1 + ys[0], region.x1 + xs[-1] + 1, region.y1 + ys[-1] + 1)
-            share = min(1.0, count / max(scene.silhouette(unit.identity), 1.0))
-            slot = unit.slot if unit.slot in self._slots else None
-            found.append(BoxTruth("product", tuple(float(v) for v in box), share, unit.sku, slot))  # type: ignore[arg-type]
+        for unit, region, alone in self._still:
+            box = self._standing_box(unit, region, covered=True) if self._canvas.touches(region) else alone
+            if box is not None:
+                found.append(box)
         return found
+
+    def _standing_box(self, unit: Unit, region: Region, *, covered: bool) -> BoxTruth | None:
+        rows, columns = slice(region.y1, region.y2), slice(region.x1, region.x2)
+        part = self._scene.instance_map[rows, columns] == unit.identity
+        if covered:
+            part &= self._canvas.cover[rows, columns] <= _HIDES
+        box = _bounds(region, part)
+        if box is None:
+            return None
+        share = min(1.0, int(part.sum()) / max(self._scene.silhouette(unit.identity), 1.0))
+        return BoxTruth("product", box, share, unit.sku, unit.slot if unit.slot in self._slots else None)
 
     def _add_hand_box(self, stamps: HandStamps, matrix: Matrix, seen: list[BoxTruth]) -> None:
         found = self._canvas.mask_of(stamps.skin, matrix)
         if found is not None:
             self._add_box("hand", found, seen)
 
-    def _add_box(
-        self,
-        label: str,
-        found: tuple[Region, NDArray[np.uint8]],
-        seen: list[BoxTruth],
-        *,
-        sku: str | None = None,
-        slot: str | None = None,
-    ) -> None:
+    def _add_box(self, label: str, found: tuple[Region, Picture], seen: list[BoxTruth], sku: str | None = None) -> None:
         region, mask = found
-        inside = mask > 127
-        if not inside.any():
-            return
-        ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        box = (region.x1 + xs[0], region.y1 + ys[0], region.x1 + xs[-1] + 1, region.y1 + ys[-1] + 1)
-        seen.append(BoxTruth(label, tuple(float(v) for v in box), 1.0, sku, slot))  # type: ignore[arg-type]
+        box = _bounds(region, mask > _HIDES)
+        if box is not None:
+            seen.append(BoxTruth(label, box, 1.0, sku))
 
 
-def _turn_to(
-    stamps: HandStamps, at: tuple[float, float], shoulder: tuple[float, float], *, mirrored: bool
-) -> float:
+def _bounds(region: Region, inside: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    """Box around the true pixels of a part of the picture."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return None
+    return (
+        float(region.x1 + columns[0]),
+        float(region.y1 + rows[0]),
+        float(region.x1 + columns[-1] + 1),
+        float(region.y1 + rows[-1] + 1),
+    )
+
+
+def _turn_to(stamps: HandStamps, at: tuple[float, float], shoulder: tuple[float, float], *, mirrored: bool) -> float:
     """Degrees by which a hand is turned so that its wrist points about to the shoulder."""
     wanted = np.degrees(np.arctan2(shoulder[1] - at[1], shoulder[0] - at[0]))
     own = 180.0 - stamps.arm_degrees if mirrored else stamps.arm_degrees

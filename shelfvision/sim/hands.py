@@ -382,7 +382,9 @@ def draw_hand(
             np.uint8
         )
 
-    return HandSprite(whole, share(ahead), share(hand), solid.origin, (float(seen[0]), float(seen[1])), arm_degrees, pixels_per_cm)
+    return HandSprite(
+        whole, share(ahead), share(hand), solid.origin, (float(seen[0]), float(seen[1])), arm_degrees, pixels_per_cm
+    )
 
 
 def _beyond(solid: Relief, point: FloatArray, further: FloatArray) -> FloatArray:

@@ -80,8 +80,15 @@ class StoreScript:
         handy = np.where((heights < 45) & store.kind.people, 0.25, 1.0)
         popularity = rank**-0.8 * handy
         self.popularity = popularity / popularity.sum()
+        self._scarce = store.slots[0].id
         if options.start_stock:
             self._draw_stock()
+        # close cameras show at once what there is to see: a slot runs empty, something is touched, something put back
+        self._opening: deque[Deed] = deque()
+        if not store.kind.people:
+            rest = [Deed.TOUCH, Deed.PUT_BACK]
+            self._opening.extend((Deed.PICK_UP, *(rest[int(place)] for place in self._rng.permutation(2))))
+            self._next = float(self._rng.uniform(0.6, 1.2))
 
     def _draw_stock(self) -> None:
         for slot in self._store.slots:
@@ -93,6 +100,8 @@ class StoreScript:
             else:
                 units = int(self._rng.integers(1, max(2, slot.facings) + 1))
             self.stock[slot.id] = int(np.clip(units, 1, slot.capacity))
+        self._scarce = self._store.slots[int(self._rng.integers(len(self._store.slots)))].id
+        self.stock[self._scarce] = 1
 
     # ------------------------------------------------------------ time goes on
 
@@ -121,10 +130,9 @@ class StoreScript:
                     self.order(Order(slot_id, "unattended"))
                     del self._emptied[slot_id]
         self._call_staff(now)
-        while now >= self._next:
-            self._next += _LEAST_GAP + float(
-                self._rng.exponential(self._store.kind.arrival_seconds / self.options.busy)
-            )
+        while now >= self._next:  # the times of arrival do not depend on the frame rate
+            mean = self._store.kind.arrival_seconds / self.options.busy
+            self._next += _LEAST_GAP + float(self._rng.uniform(0, 2) if self._opening else self._rng.exponential(mean))
             if len(self.visits) < self.options.most_people:
                 self._arrive(now)
         return changes
@@ -159,6 +167,12 @@ class StoreScript:
         kind = str(rng.choice(kinds, p=np.array(shares) / sum(shares)))
         if store.kind.name == "table":
             kind = "shop"
+        if self._opening:
+            visit = self._open(self._opening[0], person, now)
+            if visit is not None:
+                self._opening.popleft()
+                self._add(visit)
+            return
         if kind == "shop":
             visit = self._shop(person, now)
             if visit is not None:
@@ -254,7 +268,11 @@ class StoreScript:
         side = -1.0 if middle > (left + right) / 2 else 1.0
         side = -side if rng.random() < 0.25 else side
         stop = middle + side * self._aside(slot)
-        if any(visit.x is not None and abs(visit.x.values[1][0] - stop) < 65 for visit in self.visits if visit.kind != "pass"):
+        if any(
+            visit.x is not None and abs(visit.x.values[1][0] - stop) < 65
+            for visit in self.visits
+            if visit.kind != "pass"
+        ):
             return None  # somebody stands there
         walk = self._walk(person, "shop", now, stop, 0.5)
         assert walk.yaw is not None
@@ -264,6 +282,22 @@ class StoreScript:
             return None
         stay = reaches[-1].end + float(rng.uniform(0.3, 1.2)) - walk.yaw.times[2]
         return self._stretched(walk, stay, tuple(reaches))
+
+    def _open(self, deed: Deed, person: int, now: float) -> Visit | None:
+        """The first visits before a close camera."""
+        slot = self._choose_slot(set())
+        if deed is Deed.PICK_UP and self.options.start_stock:
+            slot = self._slots[self._scarce]
+        if slot is None or not self.stock[slot.id]:
+            return None
+        way = self._draw_way(slot, None)
+        first = Deed.TOUCH if deed is Deed.TOUCH else Deed.PICK_UP
+        reaches = [self._reach(first, slot, self.stock[slot.id], now, way, count=1)]
+        if deed is Deed.PUT_BACK and reaches[0] is not None:
+            begin = reaches[0].end + float(self._rng.uniform(0.6, 2.0))
+            reaches.append(self._reach(deed, slot, self.stock[slot.id] - 1, begin, way, count=1))
+        done = tuple(reach for reach in reaches if reach is not None)
+        return Visit(person, "shop", now, done[-1].end, None, None, done) if done else None
 
     def _stretched(self, walk: Visit, stay: float, reaches: tuple[Reach, ...]) -> Visit:
         """The same walk with a longer stay."""

@@ -49,7 +49,6 @@ class Sensor:
         self._knock_times = (
             np.cumsum(60 / max(options.knocks, 1e-9) * rng.exponential(size=400)) if options.knocks else np.zeros(0)
         )
-        self._exposed = 0.0
         self._out: Image = np.zeros((size[1], size[0], 3), np.uint8)
 
     def _noise_field(self, rng: np.random.Generator) -> Image:
@@ -112,8 +111,7 @@ class Sensor:
         if place and (since := time - self._step_times[place - 1]) < 0.6:
             gain = self._step_gains[place - 1] + (gain - self._step_gains[place - 1]) * since / 0.6
         in_front = float(np.mean(cover[::24, ::24] > 100))
-        self._exposed += 0.2 * (in_front - self._exposed)
-        return np.asarray(level * white * gain * (1 + self._options.exposure * self._exposed))
+        return np.asarray(level * white * gain * (1 + self._options.exposure * in_front))
 
     def _shift(self, time: float) -> NDArray[np.float64] | None:
         x = y = 0.0
