@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 NEAR = 6.0  # cm; nothing nearer to the lens is drawn
+_FAR = 20_000.0  # pixels; polygons are cut there, since OpenCV draws in fixed-point numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Camera:
         spots = np.empty((len(seen), 2))
         spots[:, 0] = middle_x + seen[:, 0] * factor
         spots[:, 1] = middle_y - seen[:, 1] * factor
-        return np.clip(spots, -20_000, 20_000)
+        return spots if np.abs(spots).max() < _FAR else _cut(spots)
 
     def to_picture(self, canvas: Points) -> Points:
         """Canvas pixels (..., 2) -> pixels of the picture, through the lens."""
@@ -109,6 +110,24 @@ class Camera:
         factor = 1 + bend * (x * x) + bend * (y * y)
         width, height = self.canvas_size
         return x * factor + np.float32((width - 1) / 2), y * factor + np.float32((height - 1) / 2)
+
+
+def _cut(polygon: Points) -> Points:
+    """A polygon cut to the square of ``_FAR`` pixels around the origin (Sutherland and Hodgman, CACM 17, 1974)."""
+    for axis, side in ((0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0)):
+        inside = polygon[:, axis] * side <= _FAR
+        kept: list[Points] = []
+        for index, here in enumerate(polygon):
+            after = (index + 1) % len(polygon)
+            if inside[index]:
+                kept.append(here)
+            if inside[index] != inside[after]:
+                share = (_FAR * side - here[axis]) / (polygon[after, axis] - here[axis])
+                kept.append(here + share * (polygon[after] - here))
+        if len(kept) < 3:
+            return np.zeros((0, 2))
+        polygon = np.stack(kept)
+    return polygon
 
 
 @lru_cache(maxsize=64)

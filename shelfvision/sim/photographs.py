@@ -150,4 +150,5 @@ def _cut_out(image: Image, path: Path) -> Image:
             )
     kept = cv2.bitwise_not(mask[1:-1, 1:-1])
     kept = cv2.morphologyEx(kept, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    kept = cv2.erode(kept, np.ones((3, 3), np.uint8))  # the rim is mixed with the background
     return np.asarray(cv2.GaussianBlur(kept, (3, 3), 0), np.uint8)

@@ -414,7 +414,9 @@ def make_line(
 def _from_pack_shot(path: Path, number: int, rng: np.random.Generator) -> Packaging:
     picture = load_pack_shot(path)
     aspect = picture.shape[1] / picture.shape[0]
-    height = float(np.clip(rng.uniform(11, 26) / max(np.sqrt(aspect), 0.6), 6, 32))
+    # upright: a carton or bottle; squarish: a fruit or a tub; flat: a tray or loose goods
+    low, high = (14.0, 27.0) if aspect < 0.72 else ((6.5, 15.0) if aspect < 1.4 else (5.0, 11.0))
+    height = min(float(rng.uniform(low, high)), 34.0 / aspect)
     name = path.stem.replace("_", " ").replace("-", " ")
     size = (height * aspect, height, min(height * aspect * 0.7, 9.0))
     shot = Packaging(f"S{number:04d}", "pack_shot", "", name, f"S{number:04d}", size, "flat", "matt", None, 0)
