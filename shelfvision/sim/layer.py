@@ -140,15 +140,18 @@ class Layer:
             return
         x1, y1, x2, y2 = window
         factor = 4 if spread >= 3 else 2
-        shape = max((y2 - y1) // factor, 1), max((x2 - x1) // factor, 1)
-        mask = np.zeros(shape, np.uint8)
-        ratio = np.array([shape[1] / (x2 - x1), shape[0] / (y2 - y1)])
+        # a coarse grid that is the same whatever part of the canvas is painted, with room for the blur around it
+        room = factor * (int(pad / factor) + 3)
+        left, top = ((edge - room) // factor * factor for edge in (self.left + x1, self.top + y1))
+        right, bottom = (-(-(edge + room) // factor) * factor for edge in (self.left + x2, self.top + y2))
+        mask = np.zeros(((bottom - top) // factor, (right - left) // factor), np.uint8)
         for corners in polygons:
-            local = (corners - (self.left + x1, self.top + y1)) * ratio
-            cv2.fillConvexPoly(
-                mask, np.round(np.clip(local, -2000, 4000) * 16).astype(np.int32), round(255 * strength), cv2.LINE_AA, 4
-            )
-        mask = cv2.blur(mask, (max(int(spread / factor) * 2 + 1, 1),) * 2)
-        mask = cv2.resize(cv2.blur(mask, (3, 3)), (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
+            local = np.clip((corners - (left, top) + 0.5) / factor - 0.5, -_LIMIT, _LIMIT)
+            cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), round(255 * strength), cv2.LINE_AA, 4)
+        width = max(int(spread / factor) * 2 + 1, 1)
+        soft = cv2.blur(cv2.blur(mask, (width, width)), (3, 3))
+        full = cv2.resize(soft, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        x, y = self.left + x1 - left, self.top + y1 - top
+        mask = full[y : y + y2 - y1, x : x + x2 - x1]
         target = self.image[y1:y2, x1:x2]
         cv2.multiply(target, cv2.merge([cv2.bitwise_not(mask)] * 3), dst=target, scale=1 / 255)

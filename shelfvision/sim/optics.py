@@ -94,11 +94,14 @@ class Camera:
         offset = np.asarray(canvas, float) - ((width - 1) / 2, (height - 1) / 2)
         half = np.hypot(*self.size) / 2
         radius = np.linalg.norm(offset, axis=-1, keepdims=True) / half
+        if self.distortion < 0:  # beyond its widest reach a pincushion lens shows nothing
+            widest = np.sqrt(-1 / (3 * self.distortion))
+            radius = np.minimum(radius, widest * 2 / 3)
         bent = radius.copy()
         for _ in range(12):  # Newton on bent * (1 + k * bent^2) = radius
-            bent -= (bent * (1 + self.distortion * bent**2) - radius) / np.maximum(
-                1 + 3 * self.distortion * bent**2, 0.2
-            )
+            slope = np.maximum(1 + 3 * self.distortion * bent**2, 0.05)
+            bent = np.maximum(bent - (bent * (1 + self.distortion * bent**2) - radius) / slope, 0)
+            bent = np.minimum(bent, radius * 2)
         factor = np.where(radius > 1e-9, bent / np.maximum(radius, 1e-9), 1.0)
         return offset * factor + ((self.size[0] - 1) / 2, (self.size[1] - 1) / 2)
 

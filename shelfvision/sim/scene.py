@@ -397,12 +397,16 @@ class Scene:
     # ------------------------------------------------------------ painting
 
     def _repaint(self, box: Box) -> Box:
-        layer = Layer(box)
-        self._paint(layer)
         left, top, right, bottom = box
+        width, height = self.camera.canvas_size
+        # smooth edges of shapes differ where a layer ends: paint a little more than is taken
+        rim = 3
+        layer = Layer((max(left - rim, 0), max(top - rim, 0), min(right + rim, width), min(bottom + rim, height)))
+        self._paint(layer)
+        inner = slice(top - layer.top, bottom - layer.top), slice(left - layer.left, right - layer.left)
         light = self._light[top:bottom, left:right]
-        self._canvas[top:bottom, left:right] = cv2.multiply(layer.image, light, scale=1 / UNIT)
-        self._canvas_ids[top:bottom, left:right] = layer.ids
+        self._canvas[top:bottom, left:right] = cv2.multiply(layer.image[inner], light, scale=1 / UNIT)
+        self._canvas_ids[top:bottom, left:right] = layer.ids[inner]
         return self._through_lens(box)
 
     def _through_lens(self, box: Box) -> Box:
