@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from shelfvision.errors import CameraError
 from shelfvision.sim.commands import Spool
 from shelfvision.sim.footage import Footage, Picture
-from shelfvision.sim.script import ScriptOptions
 from shelfvision.sim.stores import STORES, build_store
+from shelfvision.sim.visits import ScriptOptions
 
 _FPS = 10.0
 _FPS_LIMIT = 60.0

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from shelfvision.errors import ConfigError
 from shelfvision.sim.footage import Footage
-from shelfvision.sim.script import ScriptOptions
 from shelfvision.sim.shoppers import Deed, Reach
 from shelfvision.sim.stores import STORES, SimulatedStore, build_store
+from shelfvision.sim.visits import ScriptOptions
 
 LABELS = ("background", "touch", "pick_up", "put_back")
 _FPS = 20.0  # of the footage that clips are cut from
@@ -216,5 +216,5 @@ def _crop(image: NDArray[np.uint8], window: tuple[int, int, int, int], size: int
     part = image[max(0, y1) : min(height, y2), max(0, x1) : min(width, x2)]
     borders = max(0, -y1), max(0, y2 - height), max(0, -x1), max(0, x2 - width)
     if any(borders):
-        part = cv2.copyMakeBorder(part, *borders, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+        part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_CONSTANT, value=(114, 114, 114)), np.uint8)
     return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -47,9 +48,9 @@ class Doors:
         base = np.array(scene.fixture.board_colour, float)
         self._frame = tuple(float(c) for c in 0.5 * base + 0.5 * rng.uniform(60, 150))
         lamps = self._lamps(scene, rng)
-        self._doors = []
-        for left, right in zip(scene.fixture.uprights, scene.fixture.uprights[1:], strict=False):
-            corners = self._panel(left, right, left, 0.0, 0.0)
+        self._doors: list[_Door] = []
+        for left, right in pairwise(scene.fixture.uprights):
+            corners = self._quad(left, right, (0.0, 1.0), (4.0, self._height), angle=0.0)
             if corners is None:
                 continue
             width, height = self._camera.size
@@ -59,7 +60,7 @@ class Doors:
                 continue
             mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
             cv2.fillConvexPoly(mask, np.round(corners - (x1, y1)).astype(np.int32), 255, cv2.LINE_AA)
-            glare = cv2.multiply(lamps[y1:y2, x1:x2], cv2.merge([mask] * 3), scale=1 / 255)
+            glare = np.asarray(cv2.multiply(lamps[y1:y2, x1:x2], cv2.merge([mask] * 3), scale=1 / 255), np.uint8)
             self._doors.append(
                 _Door(left, right, len(self._doors) % 2 == 0, glare, (int(x1), int(y1), int(x2), int(y2)))
             )
@@ -73,14 +74,14 @@ class Doors:
             length, lean = rng.uniform(0.08, 0.3) * width / 4, rng.uniform(-0.25, 0.25)
             ends = (int(x), int(y)), (int(x + length), int(y + lean * length))
             cv2.line(small, ends[0], ends[1], float(rng.uniform(30, 75)), int(rng.integers(2, 5)), cv2.LINE_AA)
-        small = cv2.GaussianBlur(small, (0, 0), 1.6)
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), 1.6), np.float32)
         ys, xs = np.mgrid[0 : 1 : small.shape[0] * 1j, 0 : 1 : small.shape[1] * 1j].astype(np.float32)
         small += 10 * scene.settings.brightness * (0.4 + 0.6 * np.clip(ys * 1.4 - 0.5, 0, 1))
         band, lean = rng.uniform(-0.2, 1.2), rng.uniform(0.2, 0.6)
         small += rng.uniform(6, 22) * np.exp(-(((xs - band - lean * ys) / rng.uniform(0.08, 0.22)) ** 2))
         full = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
         tint = np.array([1.05, 1.0, 0.94], np.float32)
-        return np.clip(full[..., None] * tint, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(full[..., None] * tint, 0, 255), np.uint8)
 
     def angles(self, visits: Iterable[Visit], now: float, bays: dict[str, float]) -> list[float]:
         """How far each door is open, degrees; ``bays`` gives the x of each slot's middle."""
@@ -122,9 +123,13 @@ class Doors:
             (0.0, 1.0, self._height - 4.5, self._height),
         )
         for first, last, low, high in bars:
-            self._fill(picture, self._quad(hinge, free, (first, last), (low, high), angle, 0.0), colour)
+            self._fill(picture, self._quad(hinge, free, (first, last), (low, high), angle=angle), colour)
         grip = tuple(c * 0.35 for c in self._frame)
-        self._fill(picture, self._quad(hinge, free, (1 - 2.2 * stile, 1 - 1.5 * stile), (92, 138), angle, 3.0), grip)
+        self._fill(
+            picture,
+            self._quad(hinge, free, (1 - 2.2 * stile, 1 - 1.5 * stile), (92, 138), angle=angle, ahead=3.0),
+            grip,
+        )
 
     def _quad(
         self,
@@ -132,8 +137,9 @@ class Doors:
         free: float,
         across: tuple[float, float],
         up: tuple[float, float],
+        *,
         angle: float,
-        ahead: float,
+        ahead: float = 0.0,
     ) -> NDArray[np.float64] | None:
         turned = np.radians(angle)
         points = []
@@ -143,10 +149,6 @@ class Doors:
             points.append((x, y, z))
         polygon = self._camera.polygon(np.array(points))
         return self._camera.to_picture(polygon) if len(polygon) >= 3 else None
-
-    def _panel(self, left: float, right: float, hinge: float, angle: float, ahead: float) -> NDArray[np.float64] | None:
-        free = right if hinge == left else left
-        return self._quad(hinge, free, (0.0, 1.0), (4.0, self._height), angle, ahead)
 
     @staticmethod
     def _fill(picture: Image, corners: NDArray[np.float64] | None, colour: tuple[float, ...]) -> None:

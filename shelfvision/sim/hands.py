@@ -256,7 +256,6 @@ def build_hand(
     """
     balls = Balls()
     scale = np.float32(look.size)
-    skin = Part.CUFF if look.glove else Part.SKIN
 
     def place(point: FloatArray) -> FloatArray:
         return np.asarray(facing @ ((point - np.asarray(hold, np.float32)) * scale), np.float32)
@@ -274,7 +273,19 @@ def build_hand(
     def along(distance: float, side: float = 0.0) -> FloatArray:
         return np.asarray(arm @ np.array([side, -distance, -0.2], np.float32), np.float32)
 
+    _add_forearm(look, arm_cm, along, bone)
+    _add_sleeve(look, arm_cm, along, bone)
+    return balls
+
+
+class _Along(Protocol):
+    def __call__(self, distance: float, side: float = 0.0) -> FloatArray:
+        """A point of the arm, cm from the wrist and to the side, in hand axes."""
+
+
+def _add_forearm(look: Look, arm_cm: tuple[float, float], along: _Along, bone: _Bone) -> None:
     begin, end = arm_cm
+    skin = Part.CUFF if look.glove else Part.SKIN
     for side in (-0.85, 0.85):
         if begin <= 0:
             bone(along(-1.6, side), along(3.5, side), (1.75, 1.85), skin)
@@ -285,17 +296,22 @@ def build_hand(
     if look.strap and begin <= 0:
         for side in (-1.0, -0.3, 0.4, 1.0):
             bone(along(2.6, side), along(4.2, side), (2.0, 2.02), Part.STRAP)
+
+
+def _add_sleeve(look: Look, arm_cm: tuple[float, float], along: _Along, bone: _Bone) -> None:
+    begin, end = arm_cm
     cuff, cloth = max(look.sleeve_begins, 0.6), look.thickness
-    if cuff < end:
-        for side in (-0.8, 0.8):
-            if begin < cuff + 2:
-                bone(along(cuff, side), along(cuff + 2.2, side), (2.15 + cloth, 2.2 + cloth), Part.CUFF, 0.2)
-            stops = sorted({max(begin, cuff + 1.2), *(at for at in (26.0,) if max(begin, cuff + 1.2) < at < end), end})
-            for first, last in pairwise(stops):
-                a, b = (np.interp(d, (cuff + 1.2, 26, 80), (2.25, 3.4, 4.0)) + cloth for d in (first, last))
-                sides = [side * np.interp(d, (cuff + 1.2, 26), (1.05, 1.5)) for d in (first, last)]
-                bone(along(first, sides[0]), along(last, sides[1]), (float(a), float(b)), Part.SLEEVE, 0.2)
-    return balls
+    if cuff >= end:
+        return
+    first_cm = max(begin, cuff + 1.2)
+    stops = sorted({first_cm, end, *([26.0] if first_cm < 26 < end else [])})
+    for side in (-0.8, 0.8):
+        if begin < cuff + 2:
+            bone(along(cuff, side), along(cuff + 2.2, side), (2.15 + cloth, 2.2 + cloth), Part.CUFF, 0.2)
+        for first, last in pairwise(stops):
+            a, b = (np.interp(d, (cuff + 1.2, 26, 80), (2.25, 3.4, 4.0)) + cloth for d in (first, last))
+            sides = [side * np.interp(d, (cuff + 1.2, 26), (1.05, 1.5)) for d in (first, last)]
+            bone(along(first, sides[0]), along(last, sides[1]), (float(a), float(b)), Part.SLEEVE, 0.2)
 
 
 def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
@@ -306,9 +322,10 @@ def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
         joints, axes = _finger(pose, index)
         knuckle = joints[0]
         root = np.array([base[0] * 0.42, 1.2, -0.25], np.float32)
-        bone(root, knuckle + [0, 0, -0.25], (1.45, 1.15), skin)
-        bone(root + [0, 0, -0.7], knuckle + [0, -0.4, -0.75], (1.2, 0.98), skin)  # the palm's side
-        ball(knuckle + [0, -0.1, 0.05], radii[0] * 1.03, joint)
+        bone(root, knuckle + _Z * np.float32(-0.25), (1.45, 1.15), skin)
+        palm = np.array([0, -0.4, -0.75], np.float32)
+        bone(root + _Z * np.float32(-0.7), knuckle + palm, (1.2, 0.98), skin)  # the palm's side
+        ball(knuckle - _Y * np.float32(0.1), radii[0] * 1.03, joint)
         for number in range(3):
             bone(joints[number], joints[number + 1], (radii[number], radii[number + 1]), skin)
         for number in (1, 2):

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.hands import Look, draw_look, turn
 from shelfvision.sim.figure import Balls, Sprite, noise, relief, shade, to_sprite
+from shelfvision.sim.hands import Look, draw_look, turn
 
 FloatArray = NDArray[np.float32]
 WALK_PHASES = 8
-_Y = np.array([0, 1, 0], np.float32)
+_X, _Y, _ = np.eye(3, dtype=np.float32)
 
 
 class Cloth(IntEnum):
@@ -106,7 +106,8 @@ def draw_walker(
         bow: degrees that the upper body leans to the shelf.
         pitch: degrees that the camera looks down.
     """
-    balls, shoulders = _bones(person, phase, arms, bow)
+    bones = _Skeleton(person, phase, arms, bow)
+    balls, shoulders = bones.balls, bones.shoulders
     view = turn(np.array([1, 0, 0], np.float32), -pitch) @ turn(_Y, yaw)
     balls.centre = [np.asarray(points @ view.T, np.float32) for points in balls.centre]
     solid = relief(balls, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.9, groups=_GROUPS, fine=5.2)
@@ -156,113 +157,107 @@ def _folds(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Fl
     return np.asarray(1.5 * np.abs(wide) ** 0.8, np.float32)
 
 
-def _bones(
-    person: Person, phase: float | None, arms: tuple[bool, bool], bow: float
-) -> tuple[Balls, tuple[FloatArray, FloatArray]]:
+class _Skeleton:
     """Balls of a person who faces away from the camera (towards -z), feet at the origin, y down."""
-    size, wide = person.height_cm / 172.0, person.width
-    balls = Balls()
-    swing = np.sin(2 * np.pi * phase) if phase is not None else 0.0
-    lift = abs(np.cos(2 * np.pi * phase)) if phase is not None else 0.0
-    hips_y = (-92.0 - 1.5 * lift) * size
 
-    def at(x: float, y: float, z: float) -> FloatArray:
-        return np.array([x * size, y, z * size], np.float32)
+    def __init__(self, person: Person, phase: float | None, arms: tuple[bool, bool], bow: float) -> None:
+        self.balls = Balls()
+        self._person = person
+        self._size, self._wide = person.height_cm / 172.0, person.width
+        self._moving = phase is not None
+        swing = float(np.sin(2 * np.pi * phase)) if phase is not None else 0.0
+        lift = abs(float(np.cos(2 * np.pi * phase))) if phase is not None else 0.0
+        self._hips = self._at(0, -92.0 - 1.5 * lift, 0)
+        self._lean = turn(_X, bow + (3 if self._moving else 0))
+        self.shoulders = self._torso_at(-17.5 * self._wide, 46, 1), self._torso_at(17.5 * self._wide, 46, 1)
+        for side in (-1, 1):
+            self._leg(side, -side * swing)
+        self._torso()
+        self._head()
+        for index, side in enumerate((-1, 1)):
+            if arms[index]:
+                self._arm(side, swing * side * 24)
+        self._bag()
 
-    def bone(a: FloatArray, b: FloatArray, r: tuple[float, float], part: int) -> None:
-        balls.add_bone(a, b, (r[0] * size, r[1] * size), part, spacing=0.4)
+    def _at(self, x: float, y: float, z: float) -> FloatArray:
+        return np.array([x, y, z], np.float32) * np.float32(self._size)
 
-    def leg(side: float, forward: float) -> None:
-        hip = at(side * 8.5 * wide, hips_y, 0)
+    def _torso_at(self, x: float, up: float, z: float) -> FloatArray:
+        """A point of the upper body: right of, above and behind the middle of the hips."""
+        return np.asarray(self._hips + self._lean @ self._at(x, -up, z), np.float32)
+
+    def _bone(self, a: FloatArray, b: FloatArray, radii: tuple[float, float], part: int) -> None:
+        self.balls.add_bone(a, b, (radii[0] * self._size, radii[1] * self._size), part, spacing=0.4)
+
+    def _leg(self, side: float, forward: float) -> None:
+        hip = self._hips + self._at(side * 8.5 * self._wide, 0, 0)
         thigh = 22 * forward
-        knee_bend = (8 + 26 * max(0.0, -forward)) if phase is not None else 3.0
-        upper = turn(np.array([1, 0, 0], np.float32), -thigh) @ _Y
-        lower = turn(np.array([1, 0, 0], np.float32), -thigh + knee_bend) @ _Y
-        knee = hip + upper * np.float32(43 * size)
-        ankle = knee + lower * np.float32(42 * size)
-        bone(hip, knee, (8.6 * wide, 6.4), Cloth.LEGS)
-        bone(knee, ankle, (6.2, 4.6), Cloth.LEGS)
-        bone(ankle + at(0, 3.5 * size, 2.5), ankle + at(0, 4.5 * size, -13), (4.4, 3.6), Cloth.SHOES)
+        knee_bend = (8 + 26 * max(0.0, -forward)) if self._moving else 3.0
+        knee = hip + turn(_X, -thigh) @ self._at(0, 43, 0)
+        ankle = knee + turn(_X, -thigh + knee_bend) @ self._at(0, 42, 0)
+        self._bone(hip, knee, (8.6 * self._wide, 6.4), Cloth.LEGS)
+        self._bone(knee, ankle, (6.2, 4.6), Cloth.LEGS)
+        self._bone(ankle + self._at(0, 3.5, 2.5), ankle + self._at(0, 4.5, -13), (4.4, 3.6), Cloth.SHOES)
 
-    leg(-1, swing)
-    leg(1, -swing)
-    lean = turn(np.array([1, 0, 0], np.float32), bow + (3 if phase is not None else 0))
-    hips = at(0, hips_y, 0)
+    def _torso(self) -> None:
+        wide, at, coat = self._wide, self._torso_at, self._person.coat
+        body = Cloth.VEST if self._person.staff else Cloth.TOP
+        self._bone(at(0, 2, 0.5), at(0, 44, 1.5), (10.5, 9.5), body)
+        for side in (-1, 1):
+            middle, hips = side * 8.5 * wide, self._hips
+            self._bone(at(side * 8.0 * wide, 2, 0), at(middle, 26, 0), (9.8 * wide, 10.2 * wide), body)
+            self._bone(at(middle, 26, 0), at(side * 9.5 * wide, 44, 1), (10.2 * wide, 8.8), body)
+            self._bone(at(side * 4, 50, 1.5), at(side * 15.5 * wide, 47, 1), (6.5, 6.8), Cloth.TOP)
+            if coat > 10:
+                hem = hips + self._at(side * 9.5 * wide, coat, 0)
+                self._bone(at(middle, 2, 0), hem, (10.2 * wide, 11.0 * wide), Cloth.TOP)
+            else:
+                self._bone(at(middle, 0, 0), hips + self._at(middle, coat, 0), (10.4 * wide, 10.2 * wide), body)
 
-    def torso(x: float, up: float, z: float) -> FloatArray:
-        return np.asarray(hips + lean @ (np.array([x, -up, z], np.float32) * np.float32(size)), np.float32)
+    def _head(self) -> None:
+        head, at = self._torso_at(0, 68, -3.5), self._at
+        self._bone(self._torso_at(0, 52, -1), self._torso_at(0, 60, -2), (5.8, 5.6), Cloth.SKIN)
+        self._bone(head + at(0, 3, -1.0), head + at(0, -2, 0.5), (8.2, 9.0), Cloth.SKIN)
+        for side in (-1, 1):
+            self._bone(head + at(side * 8.4, 1.5, -0.5), head + at(side * 8.7, -1.5, 0.3), (1.6, 1.9), Cloth.SKIN)
+        style = self._person.hair_style
+        if style == "cap":
+            cap = Cloth.VEST if self._person.staff else Cloth.BAG
+            self._bone(head + at(0, -2.5, 1.5), head + at(0, -4, 0), (9.5, 9.0), cap)
+            self._bone(head + at(0, -3, -7), head + at(0, -2, -12.5), (5.0, 4.0), cap)
+            self._bone(head + at(0, 3, 3.5), head + at(0, 5, 3.0), (7.4, 6.0), Cloth.HAIR)
+            return
+        self._bone(head + at(0, -2.5, 1.2), head + at(0, 2.5, 3.2), (9.4, 8.4), Cloth.HAIR)
+        self._bone(head + at(0, -4, -1.5), head + at(0, -3, 2.0), (8.2, 9.0), Cloth.HAIR)
+        if style == "long":
+            for side in (-4.0, 0.0, 4.0):
+                self._bone(head + at(side, 2, 5), head + at(side * 1.5, 24, 7.5), (6.0, 3.8), Cloth.HAIR)
+        elif style == "bun":
+            self._bone(head + at(0, -7, 8), head + at(0, -6, 9), (4.6, 4.4), Cloth.HAIR)
 
-    top = Cloth.TOP
-    body = Cloth.VEST if person.staff else Cloth.TOP
-    bone(torso(0, 2, 0.5), torso(0, 44, 1.5), (10.5, 9.5), body)
-    for side in (-1, 1):
-        bone(torso(side * 8.0 * wide, 2, 0), torso(side * 8.5 * wide, 26, 0), (9.8 * wide, 10.2 * wide), body)
-        bone(torso(side * 8.5 * wide, 26, 0), torso(side * 9.5 * wide, 44, 1), (10.2 * wide, 8.8), body)
-        bone(torso(side * 4, 50, 1.5), torso(side * 15.5 * wide, 47, 1), (6.5, 6.8), top)
-        if person.coat > 10:
-            bone(
-                torso(side * 8.5 * wide, 2, 0),
-                hips + at(side * 9.5 * wide, person.coat * size, 0),
-                (10.2 * wide, 11.0 * wide),
-                top,
-            )
-        else:
-            bone(
-                torso(side * 8.5 * wide, 0, 0),
-                hips + at(side * 8.5 * wide, person.coat * size, 0),
-                (10.4 * wide, 10.2 * wide),
-                body,
-            )
-    neck, head = torso(0, 52, -1), torso(0, 68, -3.5)
-    bone(neck, torso(0, 60, -2), (5.8, 5.6), Cloth.SKIN)
-    bone(head + at(0, 3 * size, -1.0), head + at(0, -2 * size, 0.5), (8.2, 9.0), Cloth.SKIN)
-    for side in (-1, 1):
-        bone(head + at(side * 8.4, 1.5 * size, -0.5), head + at(side * 8.7, -1.5 * size, 0.3), (1.6, 1.9), Cloth.SKIN)
-    _hair(person, head, at, bone)
-    shoulders = torso(-17.5 * wide, 46, 1), torso(17.5 * wide, 46, 1)
-    for index, side in enumerate((-1, 1)):
-        if arms[index]:
-            forward = swing * side * 24
-            upper = turn(np.array([1, 0, 0], np.float32), -forward) @ np.array([side * 0.16, 1, 0], np.float32)
-            lower = turn(np.array([1, 0, 0], np.float32), -forward - 16) @ np.array([side * 0.02, 1, 0], np.float32)
-            elbow = shoulders[index] + upper * np.float32(28 * size)
-            wrist = elbow + lower * np.float32(24 * size)
-            bone(shoulders[index], elbow, (6.0, 5.0), top)
-            bone(elbow, wrist, (4.9, 3.9), top)
-            for finger in range(4):
-                knuckle = wrist + lower * np.float32(7 * size) + at(0, 0, -2.4 + 1.6 * finger)
-                bone(wrist, knuckle, (2.5, 1.5), Cloth.SKIN)
-                bone(
-                    knuckle,
-                    knuckle + lower * np.float32(7.5 * size) + at(-side * 1.5, 0, -0.8),
-                    (1.25, 0.9),
-                    Cloth.SKIN,
-                )
-    if person.bag == "backpack":
-        for side in (-6, 6):
-            bone(torso(side, 14, 15), torso(side, 38, 13), (8.5, 7.5), Cloth.BAG)
-    elif person.bag == "shoulder":
-        for step in (-6.0, 0.0, 6.0):
-            bone(torso(24 * wide, 2, step), torso(24 * wide, -14, step), (4.2, 4.6), Cloth.BAG)
-        bone(torso(22 * wide, 2, 3), torso(-8, 52, 4), (1.2, 1.2), Cloth.BAG)
-    return balls, shoulders
+    def _arm(self, side: int, forward: float) -> None:
+        """A hanging arm with a simple hand; ``forward`` in degrees."""
+        shoulder = self.shoulders[0 if side < 0 else 1]
+        elbow = shoulder + turn(_X, -forward) @ self._at(side * 4.5, 28, 0)
+        down = turn(_X, -forward - 16) @ self._at(side * 0.02, 1, 0)
+        wrist = elbow + down * np.float32(24)
+        self._bone(shoulder, elbow, (6.0, 5.0), Cloth.TOP)
+        self._bone(elbow, wrist, (4.9, 3.9), Cloth.TOP)
+        for finger in range(4):
+            knuckle = wrist + down * np.float32(7) + self._at(0, 0, -2.4 + 1.6 * finger)
+            tip = knuckle + down * np.float32(7.5) + self._at(-side * 1.5, 0, -0.8)
+            self._bone(wrist, knuckle, (2.5, 1.5), Cloth.SKIN)
+            self._bone(knuckle, tip, (1.25, 0.9), Cloth.SKIN)
 
-
-def _hair(person: Person, head: FloatArray, at, bone) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - closures of _bones
-    size = person.height_cm / 172.0
-    if person.hair_style == "cap":
-        cap = Cloth.VEST if person.staff else Cloth.BAG
-        bone(head + at(0, -2.5 * size, 1.5), head + at(0, -4 * size, 0), (9.5, 9.0), cap)
-        bone(head + at(0, -3 * size, -7), head + at(0, -2 * size, -12.5), (5.0, 4.0), cap)
-        bone(head + at(0, 3 * size, 3.5), head + at(0, 5 * size, 3.0), (7.4, 6.0), Cloth.HAIR)
-        return
-    bone(head + at(0, -2.5 * size, 1.2), head + at(0, 2.5 * size, 3.2), (9.4, 8.4), Cloth.HAIR)
-    bone(head + at(0, -4 * size, -1.5), head + at(0, -3 * size, 2.0), (8.2, 9.0), Cloth.HAIR)
-    if person.hair_style == "long":
-        for side in (-4.0, 0.0, 4.0):
-            bone(head + at(side, 2 * size, 5), head + at(side * 1.5, 24 * size, 7.5), (6.0, 3.8), Cloth.HAIR)
-    elif person.hair_style == "bun":
-        bone(head + at(0, -7 * size, 8), head + at(0, -6 * size, 9), (4.6, 4.4), Cloth.HAIR)
+    def _bag(self) -> None:
+        at, wide = self._torso_at, self._wide
+        if self._person.bag == "backpack":
+            for side in (-6, 6):
+                self._bone(at(side, 14, 15), at(side, 38, 13), (8.5, 7.5), Cloth.BAG)
+        elif self._person.bag == "shoulder":
+            for step in (-6.0, 0.0, 6.0):
+                self._bone(at(24 * wide, 2, step), at(24 * wide, -14, step), (4.2, 4.6), Cloth.BAG)
+            self._bone(at(22 * wide, 2, 3), at(-8, 52, 4), (1.2, 1.2), Cloth.BAG)
 
 
 def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) -> PersonSprite:
@@ -317,7 +312,7 @@ def draw_cart(rng: np.random.Generator, pixels_per_cm: float, *, load: int = 6) 
         cv2.fillConvexPoly(picture, corner, colour, cv2.LINE_AA)
         cv2.fillConvexPoly(
             picture,
-            corner[[0, 1]].repeat(2, axis=0) + [[0, 0], [0, 0], [0, int(3 * scale)], [0, int(3 * scale)]],
+            corner[[0, 0, 1, 1]] + np.array([(0, 0), (0, int(3 * scale)), (0, int(3 * scale)), (0, 0)], np.int32),
             (235, 235, 235, 255),
         )
     for share in np.linspace(0, 1, 17):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shelfvision.sim.compositing import Canvas, Matrix, Stamp, placing
 from shelfvision.sim.scene import Scene, Unit
-from shelfvision.sim.script import hold_point, project
+from shelfvision.sim.space import hold_point, project
 from shelfvision.sim.stocking import Place
 from shelfvision.sim.wardrobe import ARM_CM, RADII, HandStamps, Wardrobe
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,156 +81,160 @@ class Reach:
         return Hand(point, float(closing[0]), float(tilt[0]), self.carries(time))
 
 
-def plan_reach(
-    deed: Deed,
-    rng: np.random.Generator,
-    *,
-    start: float,
-    rest: Point,
-    target: Point,
-    slot: str,
-    sku: str,
-    count: int = 1,
-    order: int = 0,
-    mirrored: bool = False,
-    both: bool = False,
-    inspect: Point | None = None,
-    after: Point | None = None,
-    pace: float = 1.0,
-    clearance_cm: float = 3.0,
-    approach: str = "low",
-) -> Reach:
-    """Time a reach.
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a hand sets out to do, before it is timed."""
 
-    Args:
-        deed: what is done.
-        rng: decides the pauses and jitter.
-        start: when the hand leaves its rest.
-        rest: where it comes from, and goes to when ``after`` is absent.
-        target: the middle of the unit in its place.
-        slot: id of the slot.
-        sku: what is moved.
-        count: units moved at once.
-        order: which place of the slot.
-        mirrored: a left hand.
-        both: two hands.
-        inspect: where a taken unit is held and looked at, if it is.
-        after: where the hand ends.
-        pace: 1 is unhurried, less is faster.
-        clearance_cm: how far a unit is lifted off the board before it moves out.
-        approach: from which side the hand comes.
-    """
-    after = rest if after is None else after
-    away = np.array([0.0, clearance_cm * rng.uniform(0.6, 1.0), 7.0 + rng.uniform(0, 4)])
-    out = target + away
-    jitter = rng.normal(0, 0.35, 3)
-    travel = reach_seconds(float(np.linalg.norm(target - rest)), pace)
-    back = reach_seconds(float(np.linalg.norm(after - out)), pace * rng.uniform(0.9, 1.25))
-    lean = float(rng.normal(0, 5))
-    if deed in {Deed.PUT_BACK, Deed.RESTOCK}:
-        settle = pace * rng.uniform(0.22, 0.4)
-        contact = start + travel * rng.uniform(1.15, 1.4) + settle
-        change = contact + pace * rng.uniform(0.18, 0.55)
-        leave = change + pace * rng.uniform(0.18, 0.3)
-        end = leave + back
-        path = track(
-            [
-                (start, rest),
-                (contact - settle, out),
-                (contact, target),
-                (change, target),
-                (leave, out + [0, 0, 3]),
-                (end, after),
-            ]
-        )
-        closings = track([(start, [1]), (change - 0.08, [1]), (change + 0.2, [0.25]), (end, [0.0])])
-        tilts = track([(start, [lean * 2.5]), (contact, [0]), (change, [0]), (end, [lean])])
-        return Reach(
-            deed, slot, sku, count, order, mirrored, both, start, contact, change, end, path, closings, tilts, approach
-        )
-    contact = start + travel
-    near = target + np.array([0.0, 1.0, 8.0])
-    if deed is Deed.HOVER:
-        stop = target + np.array([rng.normal(0, 2), 1.5, rng.uniform(9, 14)])
-        stay = contact + rng.uniform(0.15, 0.9)
-        end = stay + back
-        path = track([(start, rest), (contact, stop), (stay, stop + jitter), (end, after)])
-        closings = track([(start, [0.1]), (contact, [0.3]), (end, [0.0])])
-        return Reach(
-            deed,
-            slot,
-            sku,
-            0,
-            order,
-            mirrored,
-            both,
-            start,
-            contact,
-            stay,
-            end,
-            path,
-            closings,
-            track([(start, [lean]), (end, [0])]),
-            approach,
-        )
-    grasp = pace * rng.uniform(0.18, 0.55)
-    if deed is Deed.TOUCH:
-        turning = rng.random() < 0.5
-        change = contact + (rng.uniform(0.7, 1.8) if turning else rng.uniform(0.25, 0.9))
-        leave = change + rng.uniform(0.15, 0.3)
-        end = leave + back
-        path = track(
-            [
-                (start, rest),
-                (contact - 0.12 * travel, near),
-                (contact, target),
-                (change, target),
-                (leave, near),
-                (end, after),
-            ]
-        )
-        firm = 0.95 if turning else rng.uniform(0.3, 0.8)
-        closings = track(
-            [
-                (start, [0.0]),
-                (contact - 0.1, [0.2]),
-                (contact + 0.15, [firm]),
-                (change, [firm]),
-                (leave, [0.2]),
-                (end, [0.0]),
-            ]
-        )
-        swing = rng.uniform(3, 7) * rng.choice([-1, 1])
-        middle = (contact + change) / 2
-        keys = [(start, [lean]), (contact, [0.0]), (middle, [swing]), (change, [0.0]), (end, [lean])]
-        tilts = track(keys if turning else [(start, [lean]), (end, [lean])])
-        return Reach(
-            deed, slot, sku, 0, order, mirrored, both, start, contact, change, end, path, closings, tilts, approach
-        )
-    change = contact + grasp
-    lifted = change + pace * rng.uniform(0.22, 0.38)
-    keys: list[tuple[float, Point]] = [
-        (start, rest),
-        (contact - 0.12 * travel, near),
-        (contact, target),
-        (change, target),
-        (lifted, out),
-    ]
-    tilt_keys: list[tuple[float, list[float]]] = [(start, [lean]), (contact, [0.0]), (change, [0.0]), (lifted, [lean])]
-    left = lifted
-    if inspect is not None:
-        held = lifted + reach_seconds(float(np.linalg.norm(inspect - out)), pace)
-        left = held + rng.uniform(0.6, 2.2)
-        keys += [(held, inspect), (left, inspect + jitter * 2)]
-        tilt_keys += [(held, [lean * 2]), ((held + left) / 2, [-lean * 3]), (left, [lean])]
-        back = reach_seconds(float(np.linalg.norm(after - inspect)), pace)
-    end = left + back * 1.1
-    path = track([*keys, (end, after)])
-    closings = track([(start, [0.0]), (contact - 0.15, [0.15]), (change, [1.0]), (end, [1.0])])
-    tilts = track([*tilt_keys, (end, [lean * 3])])
+    deed: Deed
+    slot: str
+    sku: str
+    start: float  # when the hand leaves its rest
+    rest: Point  # where it comes from
+    after: Point  # where it ends
+    target: Point  # where it holds the unit in its place
+    count: int = 1  # units moved at once
+    order: int = 0  # which place of the slot
+    mirrored: bool = False  # a left hand
+    both: bool = False  # two hands
+    approach: str = "low"
+    inspect: Point | None = None  # where a taken unit is held and looked at, if it is
+    pace: float = 1.0  # 1 is unhurried, less is faster
+    clearance_cm: float = 3.0  # how far a unit may be lifted off the board before it moves out
+
+
+class _Times(NamedTuple):
+    contact: float
+    change: float
+    end: float
+
+
+def plan_reach(errand: Errand, rng: np.random.Generator) -> Reach:
+    """Time an errand; the generator decides pauses and jitter."""
+    plan = {
+        Deed.PICK_UP: _take,
+        Deed.PUT_BACK: _bring,
+        Deed.RESTOCK: _bring,
+        Deed.TOUCH: _touch,
+        Deed.HOVER: _hover,
+    }[errand.deed]
+    out = errand.target + np.array([0.0, errand.clearance_cm * rng.uniform(0.6, 1.0), 7.0 + rng.uniform(0, 4)])
+    times, path, closings, tilts = plan(errand, out, rng)
+    moves = errand.deed not in {Deed.TOUCH, Deed.HOVER}
     return Reach(
-        deed, slot, sku, count, order, mirrored, both, start, contact, change, end, path, closings, tilts, approach
+        deed=errand.deed,
+        slot=errand.slot,
+        sku=errand.sku,
+        count=errand.count if moves else 0,
+        order=errand.order,
+        mirrored=errand.mirrored,
+        both=errand.both,
+        start=errand.start,
+        contact=times.contact,
+        change=times.change,
+        end=times.end,
+        path=track(path),
+        closings=track(closings),
+        tilts=track(tilts),
+        approach=errand.approach,
     )
+
+
+_Keys = list[tuple[float, Sequence[float]]]
+_Plan = tuple[_Times, _Keys, _Keys, _Keys]
+
+
+def _far(a: Point, b: Point) -> float:
+    return float(np.linalg.norm(a - b))
+
+
+def _bring(errand: Errand, out: Point, rng: np.random.Generator) -> _Plan:
+    """Come with a unit, stand it down, let go, leave."""
+    start, target, pace = errand.start, errand.target, errand.pace
+    lean = float(rng.normal(0, 5))
+    settle = pace * rng.uniform(0.22, 0.4)
+    travel = reach_seconds(_far(target, errand.rest), pace) * rng.uniform(1.15, 1.4)
+    contact = start + travel + settle
+    change = contact + pace * rng.uniform(0.18, 0.55)
+    leave = change + pace * rng.uniform(0.18, 0.3)
+    end = leave + reach_seconds(_far(errand.after, out), pace)
+    away = out + np.array([0.0, 0.0, 3.0])
+    path: _Keys = [
+        (start, errand.rest), (contact - settle, out), (contact, target), (change, target), (leave, away),
+        (end, errand.after),
+    ]  # fmt: skip
+    closings: _Keys = [(start, [1]), (change - 0.08, [1]), (change + 0.2, [0.25]), (end, [0.0])]
+    tilts: _Keys = [(start, [lean * 2.5]), (contact, [0]), (change, [0]), (end, [lean])]
+    return _Times(contact, change, end), path, closings, tilts
+
+
+def _take(errand: Errand, out: Point, rng: np.random.Generator) -> _Plan:
+    """Reach, close the hand, lift, perhaps look at it, leave with it."""
+    start, target, pace = errand.start, errand.target, errand.pace
+    lean = float(rng.normal(0, 5))
+    travel = reach_seconds(_far(target, errand.rest), pace)
+    contact = start + travel
+    change = contact + pace * rng.uniform(0.18, 0.55)
+    lifted = change + pace * rng.uniform(0.22, 0.38)
+    path: _Keys = [
+        (start, errand.rest), (contact - 0.12 * travel, _before(target)), (contact, target), (change, target),
+        (lifted, out),
+    ]  # fmt: skip
+    tilts: _Keys = [(start, [lean]), (contact, [0.0]), (change, [0.0]), (lifted, [lean])]
+    left, last = lifted, out
+    if errand.inspect is not None:
+        held = lifted + reach_seconds(_far(errand.inspect, out), pace)
+        left, last = held + rng.uniform(0.6, 2.2), errand.inspect + rng.normal(0, 0.7, 3)
+        path += [(held, errand.inspect), (left, last)]
+        tilts += [(held, [lean * 2]), ((held + left) / 2, [-lean * 3]), (left, [lean])]
+    end = left + reach_seconds(_far(errand.after, last), pace) * rng.uniform(1.0, 1.3)
+    closings: _Keys = [(start, [0.0]), (contact - 0.15, [0.15]), (change, [1.0]), (end, [1.0])]
+    return _Times(contact, change, end), [*path, (end, errand.after)], closings, [*tilts, (end, [lean * 3])]
+
+
+def _touch(errand: Errand, out: Point, rng: np.random.Generator) -> _Plan:
+    """Reach, lay a hand on the unit or turn it a little in its place, leave it."""
+    del out
+    start, target = errand.start, errand.target
+    lean = float(rng.normal(0, 5))
+    travel = reach_seconds(_far(target, errand.rest), errand.pace)
+    turning = rng.random() < 0.5
+    contact = start + travel
+    change = contact + (rng.uniform(0.7, 1.8) if turning else rng.uniform(0.25, 0.9))
+    leave = change + rng.uniform(0.15, 0.3)
+    end = leave + reach_seconds(_far(errand.after, target), errand.pace)
+    near = _before(target)
+    path: _Keys = [
+        (start, errand.rest), (contact - 0.12 * travel, near), (contact, target), (change, target), (leave, near),
+        (end, errand.after),
+    ]  # fmt: skip
+    firm = 0.95 if turning else float(rng.uniform(0.3, 0.8))
+    closings: _Keys = [
+        (start, [0.0]), (contact - 0.1, [0.2]), (contact + 0.15, [firm]), (change, [firm]), (leave, [0.2]), (end, [0.0])
+    ]  # fmt: skip
+    swing = float(rng.uniform(3, 7) * rng.choice([-1, 1]))
+    tilts: _Keys = [(start, [lean]), (end, [lean])]
+    if turning:
+        middle = (contact + change) / 2
+        tilts = [(start, [lean]), (contact, [0.0]), (middle, [swing]), (change, [0.0]), (end, [lean])]
+    return _Times(contact, change, end), path, closings, tilts
+
+
+def _hover(errand: Errand, out: Point, rng: np.random.Generator) -> _Plan:
+    """Reach towards the unit and think better of it."""
+    del out
+    start, lean = errand.start, float(rng.normal(0, 5))
+    contact = start + reach_seconds(_far(errand.target, errand.rest), errand.pace)
+    stop = errand.target + np.array([rng.normal(0, 2), 1.5, rng.uniform(9, 14)])
+    stay = contact + rng.uniform(0.15, 0.9)
+    end = stay + reach_seconds(_far(errand.after, stop), errand.pace)
+    path: _Keys = [(start, errand.rest), (contact, stop), (stay, stop + rng.normal(0, 0.35, 3)), (end, errand.after)]
+    closings: _Keys = [(start, [0.1]), (contact, [0.3]), (end, [0.0])]
+    return _Times(contact, stay, end), path, closings, [(start, [lean]), (end, [0.0])]
+
+
+def _before(target: Point) -> Point:
+    """Where a hand slows down before it closes."""
+    return target + np.array([0.0, 1.0, 8.0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class StoreKind:
 STORES = {
     kind.name: kind
     for kind in (
-        StoreKind("corner", "gondola", 6, 2, 3, 2, False, ("low", "low", "level"), 6.5, 13.0, 4),
+        StoreKind("corner", "gondola", 6, 2, 3, 1, False, ("low", "low", "level"), 6.5, 13.0, 4),
         StoreKind("aisle", "gondola", 5, 5, 8, 2, True, ("low",), 7.0, 17.0, 6, field_of_view=(62.0, 70.0)),
         StoreKind("chiller", "chiller", 5, 3, 5, 2, True, ("low",), 8.0, 12.0, 5, front="door"),
         StoreKind("table", "table", 1, 1, 4, 1, False, ("above", "level"), 6.0, 12.0, 2, pitch=(14.0, 26.0)),
@@ -85,7 +85,7 @@ class SimulatedStore:
             products.append(
                 Product(
                     sku=sku,
-                    name=f"{pack.brand} {pack.name}".strip()[:200] or sku,
+                    name=pack.name.strip()[:200] or sku,
                     gtin=body + str(gtin_check_digit(body)),
                     category=pack.family.replace("_", " "),
                     price=price,
@@ -209,7 +209,7 @@ class _Planned:
         self._rng = rng
         self._used: set[str] = set()
 
-    def __call__(
+    def __call__(  # noqa: PLR0917 - as `stocking.Stocker` has it
         self,
         fixture: Fixture,
         number: int,
@@ -236,7 +236,9 @@ class _Planned:
         slots = []
         for place, (pack, facings, width) in enumerate(zip(packs, wanted, widths, strict=True)):
             slot_id = f"{kind.name}-{row}{place + 1}"
-            slots.append(_lay(slot_id, pack, fixture, number, x, facings, settings, self._rng))
+            slots.append(
+                _lay(slot_id, pack, fixture, number, start=x, facings=facings, settings=settings, rng=self._rng)
+            )
             x += width + gap
         if kind.fixture != "table":  # what stands beside is no part of the plan
             for side, (low, high) in enumerate(((reach[0], before - gap - 1.5), (x, reach[1]))):
@@ -296,6 +298,7 @@ def _lay(
     pack: Packaging,
     fixture: Fixture,
     number: int,
+    *,
     start: float,
     facings: int,
     settings: SceneSettings,

@@ -8,18 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
 from shelfvision.errors import ConfigError
-from shelfvision.sim.footage import BoxTruth, FilmFrame, Footage
-from shelfvision.sim.script import ScriptOptions
+from shelfvision.sim.actors import BoxTruth
+from shelfvision.sim.footage import FilmFrame, Footage
 from shelfvision.sim.sensor import SensorOptions
 from shelfvision.sim.stores import STORES, build_store
 from shelfvision.sim.truth import TruthRecorder
+from shelfvision.sim.visits import ScriptOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class VideoWriter:
         self._stream.options = {"crf": str(quality), "preset": "veryfast", "threads": "1"}
         self._stream.codec_context.thread_count = 1
 
-    def __enter__(self) -> VideoWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

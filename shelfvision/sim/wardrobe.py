@@ -134,7 +134,8 @@ class Wardrobe:
             wide = min(radius + (0, 0.7, 2.2)[STAGES - 1 - stage], 6.0)
             pose: Pose = pinch(wide) if way.pinches else grip(wide)
             hold = pinch_point(pinch(radius)) if way.pinches else grip_point(radius)
-            return self._hand_stamps(person, pose, way, hold, radius, (0.0, 1.5 if short else ARM_JOINS_CM))
+            arm_cm = (0.0, 1.5 if short else ARM_JOINS_CM)
+            return self._hand_stamps(person, pose, way, hold=hold, radius=radius, arm_cm=arm_cm)
 
         return self._get(("hand", person, approach, radius, stage, short), make)  # type: ignore[return-value]
 
@@ -144,7 +145,7 @@ class Wardrobe:
         def make() -> HandStamps:
             way = APPROACHES[approach]
             hold = pinch_point(pinch(RADII[1])) if way.pinches else grip_point(RADII[1])
-            return self._hand_stamps(person, FIST, way, hold, RADII[1], (4.0, ARM_CM))
+            return self._hand_stamps(person, FIST, way, hold=hold, radius=RADII[1], arm_cm=(4.0, ARM_CM))
 
         return self._get(("arm", person, approach), make)  # type: ignore[return-value]
 
@@ -188,6 +189,7 @@ class Wardrobe:
         person: int,
         pose: Pose,
         way: Approach,
+        *,
         hold: tuple[float, float, float],
         radius: float,
         arm_cm: tuple[float, float],

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -20,12 +21,13 @@ from shelfvision.learn.event_truth import read_truth
 from shelfvision.sim.camera import SimulatedShelf, parse_address
 from shelfvision.sim.clips import LABELS, ClipOptions, write_clips
 from shelfvision.sim.footage import Footage
-from shelfvision.sim.script import Order, ScriptOptions
+from shelfvision.sim.script import Order
 from shelfvision.sim.sensor import SensorOptions
 from shelfvision.sim.shoppers import Deed
 from shelfvision.sim.stores import STORES, build_store, store_plan
 from shelfvision.sim.truth import TruthRecorder
 from shelfvision.sim.video import VideoOptions, record
+from shelfvision.sim.visits import ScriptOptions
 from shelfvision.site_file import load_site
 
 NAMES = list(STORES)
@@ -137,7 +139,7 @@ def test_two_hands_never_work_at_one_slot_at_once() -> None:
         reaches = sorted(
             (reach for reach in footage.script.reaches if reach.slot == slot), key=lambda reach: reach.start
         )
-        assert all(a.end <= b.start for a, b in zip(reaches, reaches[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(reaches))
 
 
 def test_without_orders_an_empty_slot_is_refilled_after_a_while() -> None:
