@@ -139,7 +139,7 @@ def plan_reach(errand: Errand, rng: np.random.Generator) -> Reach:
     )
 
 
-_Keys = list[tuple[float, Sequence[float]]]
+_Keys = list[tuple[float, Sequence[float] | Point]]
 _Plan = tuple[_Times, _Keys, _Keys, _Keys]
 
 
@@ -234,7 +234,7 @@ def _hover(errand: Errand, out: Point, rng: np.random.Generator) -> _Plan:
 
 def _before(target: Point) -> Point:
     """Where a hand slows down before it closes."""
-    return target + np.array([0.0, 1.0, 8.0])
+    return np.asarray(target + np.array([0.0, 1.0, 8.0]))
 
 
 @dataclass(frozen=True, slots=True)
