@@ -1,7 +1,7 @@
 """Words painted on pictures: sized to a box, with outlines, shadows, plates, slant and small print.
 
-OpenCV 5 carries TrueType fonts with Latin, Cyrillic, Greek, Hebrew, Arabic, Chinese, Japanese and Korean. Older versions
-have Latin strokes only; there a word in another script becomes a row of strokes that looks like writing.
+OpenCV 5 carries TrueType fonts with Latin, Cyrillic, Greek, Hebrew, Arabic, Chinese, Japanese and Korean. Older
+versions have Latin strokes only; there a word in another script becomes a row of strokes that looks like writing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _latin(word: str) -> str:
     return "".join(letter if letter.isascii() else "HMNIE"[ord(letter) % 5] for letter in word)
 
 
-def word_aspect(word: str, style: Style = Style()) -> float:  # noqa: B008 - frozen
+def word_aspect(word: str, style: Style = Style()) -> float:
     """Width of a word divided by its height."""
     _, _, width, height = _extent(word, style.weight, style.italic)
     return width / height
@@ -74,7 +74,7 @@ def write_word(
     word: str,
     box: tuple[float, float, float, float],
     colour: Colour,
-    style: Style = Style(),  # noqa: B008 - frozen
+    style: Style = Style(),
     *,
     align: float = 0.5,
 ) -> None:

@@ -21,8 +21,8 @@ def render_view(
     Args:
         pack: what to draw.
         pixels_per_cm: resolution of the sprite.
-        azimuth: degrees; positive when the camera stands to the right of the package's front. Round and flat ones ignore it.
-        elevation: degrees, positive when the camera looks down. Flat ones ignore it.
+        azimuth: degrees; positive when the camera stands to the right of the package's front. Boxes only.
+        elevation: degrees, positive when the camera looks down. Boxes and round ones.
         turn: degrees by which a round package is turned around its axis; 180 shows the back of any package.
     """
     return _render(pack, pixels_per_cm, azimuth, elevation, turn, ByteCache(0, skin_bytes))

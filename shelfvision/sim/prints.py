@@ -13,13 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from shelfvision.sim.byte_cache import ByteCache
 from shelfvision.sim.lettering import Style, word_aspect, write_small_print, write_word
 from shelfvision.sim.palette import Colour, Scheme, accent_colour, ink_on, luminance, make_scheme, mix
-from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pictogram, polygon
 from shelfvision.sim.photographs import load_photograph
+from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pictogram, polygon
 from shelfvision.sim.words import Wording
 
 _KEPT = 16.0  # pixels a centimetre

@@ -22,7 +22,7 @@ _FULL = 16.0
 def round_sprite(
     pack: Packaging, pixels_per_cm: float, elevation: float, turn: float, skins: ByteCache[Skin]
 ) -> Sprite:
-    """A round package from an elevation, turned around its axis by ``turn`` degrees; ``skins`` keeps unrolled surfaces."""
+    """A round package, turned around its axis by ``turn`` degrees; ``skins`` keeps unrolled surfaces."""
     view = round_view(pack.profile, pixels_per_cm, elevation)
     factor, white, shape = round_light(pack.profile, pixels_per_cm, elevation, pack.material)
     skin, gloss = _skin(pack, pixels_per_cm, skins)
@@ -79,7 +79,7 @@ def _skin(pack: Packaging, pixels_per_cm: float, skins: ByteCache[Skin]) -> Skin
 
 
 def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
-    """The surface unrolled one and a half times around, front at one third, with the lid below; and gloss of each row."""
+    """The surface unrolled one and a half times, front at one third, the lid below; and the gloss of each row."""
     height = pack.size_cm[1]
     radius = max(r for _, r in pack.profile)
     rows = max(round(height * pixels_per_cm), 4)

@@ -1,7 +1,7 @@
 """Geometry of packages seen from afar: which point of the package each pixel of its picture shows.
 
-A package is seen orthographically from an azimuth (degrees, positive: camera to the right of its front) and an elevation
-(positive: camera above). ``right`` and ``up`` of the picture in package coordinates (x right, y up, z to the front):
+A package is seen orthographically from an azimuth (degrees, positive: camera to the right of its front) and an
+elevation (positive: camera above). ``right`` and ``up`` of the picture in package coordinates (x right, y up, z to the front):
 
     right = (cos az, 0, -sin az)        up = (-sin az sin el, cos el, -cos az sin el)
 """

@@ -222,7 +222,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _work(out: Path, recipe: Recipe, blocks: dict[int, list[int]], workers: int) -> Iterator[int]:
     """Render block by block; yields each still's number when it is on the disk."""
-    if workers == 1 or len(blocks) <= 1 and sum(map(len, blocks.values())) < 2 * workers:
+    if workers == 1 or (len(blocks) <= 1 and sum(map(len, blocks.values())) < 2 * workers):
         for block, numbers in blocks.items():
             for number in numbers:
                 _render_to_disk(str(out), recipe, block, number)

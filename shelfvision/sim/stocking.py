@@ -1,4 +1,4 @@
-"""Which product stands where: slots along boards, and in each slot places for units in the order in which they are taken."""
+"""Which product stands where: slots along boards, and in each slot places in the order in which they are emptied."""
 
 from __future__ import annotations
 
