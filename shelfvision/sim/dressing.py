@@ -42,6 +42,7 @@ class Dressing:
     floor: Colour
     panel: Image | None
     wire: Colour
+    reaches: Mapping[int, tuple[float, float]]  # visible range of x by board
     rails: dict[int, Card] = field(default_factory=dict)  # by board
     trays: dict[int, list[Card]] = field(default_factory=dict)  # by board
     offers: list[Card] = field(default_factory=list)
@@ -64,6 +65,7 @@ def dress(
         floor=hsv(rng.uniform(0.05, 0.15), rng.uniform(0.02, 0.25), rng.uniform(0.35, 0.85)),
         panel=furniture.make_panel(fixture, rng),
         wire=(0, 0, 0),
+        reaches=reaches,
     )
     for number, reach in reaches.items():
         top = fixture.boards[number].top
@@ -86,20 +88,13 @@ def dress(
     return dressing
 
 
-def paint_before(
-    layer: Layer,
-    camera: Camera,
-    fixture: Fixture,
-    dressing: Dressing,
-    settings: SceneSettings,
-    reaches: Mapping[int, tuple[float, float]],
-) -> None:
+def paint_before(layer: Layer, camera: Camera, fixture: Fixture, dressing: Dressing, settings: SceneSettings) -> None:
     """Paint what is nearer than all goods: offers, wires, glass and door frames."""
     for card in dressing.offers:
         card.paint(layer)
     if settings.front == "wire" and fixture.rail > 0:
         thickness = max(int(0.35 * camera.focal / max(settings.distance_cm, 20)), 1)
-        layer.lines(_wires(camera, fixture, reaches), dressing.wire, thickness)
+        layer.lines(_wires(camera, fixture, dressing.reaches), dressing.wire, thickness)
     if dressing.glare is not None:
         height, width = layer.image.shape[:2]
         share = 1 / _GLARE_STEP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from shelfvision.sim.optics import NEAR, Camera, Points, perspective
 from shelfvision.sim.pack_sprite import Sprite
 from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.placement import project_places, world_of
+from shelfvision.sim.products import Packaging
 from shelfvision.sim.solids import block_faces
 from shelfvision.sim.stocking import Place, ShelfSlot
 
@@ -56,6 +58,16 @@ class Goods:
         self.gain = (1 - _ROW_SHADE * shade) ** rows * rng.uniform(0.94, 1.04, len(rows))
         self._order = {number: self._painting_order(number) for number in self._slots}
         self._close_ups: dict[int, Sprite] = {}  # boxes drawn in true perspective
+
+    def swap(self, identity: int, pack: Packaging) -> None:
+        """From now on another product stands at a place, when something does."""
+        index = identity - 1
+        place = self._places[index]
+        place.pack, place.turn, place.lean = pack, 0.0, 0.0
+        row = project_places(self._camera, [place])
+        for column in fields(row):
+            getattr(self.projections, column.name)[index] = getattr(row, column.name)[0]
+        self._close_ups.pop(index, None)
 
     def sprite(self, identity: int) -> Sprite:
         """The picture of one place's unit."""

@@ -38,8 +38,8 @@ class Layer:
     def polygons(self, corners: NDArray[np.floating], colour: Colour) -> None:
         """Fill many small polygons (n, k, 2) of the background at once; what belongs to units is left alone."""
         low, high = corners.min(axis=1), corners.max(axis=1)
-        size = np.array(self.image.shape[1::-1])
-        inside = ((high >= (self.left, self.top)) & (low <= size + (self.left, self.top))).all(axis=1)
+        corner = np.array([self.left, self.top])
+        inside = ((high >= corner) & (low <= corner + self.image.shape[1::-1])).all(axis=1)
         cv2.fillPoly(self.image, list(self._local(corners[inside])), colour, cv2.LINE_AA, 4)
 
     def lines(self, segments: list[NDArray[np.floating]], colour: Colour, thickness: int) -> None:

@@ -57,7 +57,9 @@ def word_aspect(word: str, style: Style = Style()) -> float:
     return width / height
 
 
-def _put(image: Image, word: str, origin: tuple[int, int], size: int, colour: Colour, style: Style, swell: int) -> None:
+def _put(
+    image: Image, word: str, origin: tuple[int, int], *, size: int, colour: Colour, style: Style, swell: int = 0
+) -> None:
     font = _font(style.italic)
     if font is None:
         thickness = max(1, round(size * style.weight / 9000)) + swell
@@ -103,10 +105,11 @@ def write_word(
     origin_y = round((top + bottom - height * factor) / 2 - y * factor)
     if style.shadow is not None and size >= 10:
         offset = max(1, size // 18)
-        _put(image, word, (origin_x + offset, origin_y + offset), size, style.shadow, style, 0)
+        _put(image, word, (origin_x + offset, origin_y + offset), size=size, colour=style.shadow, style=style)
     if style.outline is not None and size >= 10:
-        _put(image, word, (origin_x, origin_y), size, style.outline, style, max(1, size // 22))
-    _put(image, word, (origin_x, origin_y), size, colour, style, 0)
+        swell = max(1, size // 22)
+        _put(image, word, (origin_x, origin_y), size=size, colour=style.outline, style=style, swell=swell)
+    _put(image, word, (origin_x, origin_y), size=size, colour=colour, style=style)
 
 
 def write_small_print(
@@ -123,12 +126,5 @@ def write_small_print(
             continue
         start = int(rng.integers(0, 300))
         letters = max(3, int((end - left) / (line_height * 0.42)))
-        _put(
-            image,
-            SMALL_PRINT[start : start + letters],
-            (int(left), int(y)),
-            int(line_height * 0.8),
-            colour,
-            Style(400),
-            0,
-        )
+        words = SMALL_PRINT[start : start + letters]
+        _put(image, words, (int(left), int(y)), size=int(line_height * 0.8), colour=colour, style=Style(400))

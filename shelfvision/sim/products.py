@@ -177,7 +177,7 @@ def _jar(rng: np.random.Generator) -> Packaging:
     )
 
 
-def _bottle_profile(radius: float, height: float, neck: float, shoulder: float, cap: float, waist: float) -> Profile:
+def _bottle_profile(radius: float, height: float, *, neck: float, shoulder: float, cap: float, waist: float) -> Profile:
     start, steps = height * shoulder, np.linspace(0, 1, 7)
     end = height * (shoulder + (1 - shoulder) * 0.62)
     curve = [(start + (end - start) * s, radius + (neck - radius) * (0.5 - 0.5 * np.cos(np.pi * s))) for s in steps]
@@ -206,7 +206,9 @@ def _glass_bottle(rng: np.random.Generator) -> Packaging:
         (0.97, 0.8, 0.3),
         (0.33, 0.6, 0.35),
     )[rng.integers(6)]
-    profile = _bottle_profile(radius, height, radius * rng.uniform(0.34, 0.42), shoulder, cap, 1.0)
+    profile = _bottle_profile(
+        radius, height, neck=radius * rng.uniform(0.34, 0.42), shoulder=shoulder, cap=cap, waist=1.0
+    )
     label = (height * rng.uniform(0.08, 0.16), height * shoulder * rng.uniform(0.82, 0.95))
     return _packaging(
         "glass_bottle",
@@ -227,7 +229,7 @@ def _pet_bottle(rng: np.random.Generator) -> Packaging:
     radius = rng.uniform(2.9, 4.8)
     height = radius * rng.uniform(5.6, 7.2)
     shoulder = rng.uniform(0.6, 0.72)
-    profile = _bottle_profile(radius, height, 1.35, shoulder, 1.6, rng.uniform(0.9, 1.0))
+    profile = _bottle_profile(radius, height, neck=1.35, shoulder=shoulder, cap=1.6, waist=rng.uniform(0.9, 1.0))
     low = height * rng.uniform(0.22, 0.36)
     clear = rng.random() < 0.35
     content = (

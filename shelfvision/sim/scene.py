@@ -173,6 +173,16 @@ class Scene:
         )  # fmt: skip
         return self._repaint(box) if box[0] < box[2] and box[1] < box[3] else None
 
+    def swap_pack(self, slot_id: str, identity: int, pack: Packaging) -> None:
+        """Let another product stand at a place of a slot, from the next time that a unit comes to it.
+
+        Raises:
+            ValueError: something stands there now.
+        """
+        if any(place.identity == identity for place in self._by_id[slot_id].present):
+            raise ValueError(f"slot {slot_id}: place {identity} is occupied")
+        self._goods.swap(identity, pack)
+
     def point_on_shelf(self, slot_id: str, identity: int | None = None) -> tuple[tuple[float, float], float]:
         """Where a hand reaches for a unit.
 
@@ -309,7 +319,7 @@ class Scene:
             self._paint_goods(layer, number)
         if fixture.kind != "table":
             furniture.paint_outer_sides(layer, camera, fixture)
-        paint_before(layer, camera, fixture, dressing, self.settings, self._reach)
+        paint_before(layer, camera, fixture, dressing, self.settings)
 
     def _paint_goods(self, layer: Layer, number: int) -> None:
         self._goods.paint(layer, number)

@@ -1,7 +1,8 @@
 """Geometry of packages seen from afar: which point of the package each pixel of its picture shows.
 
 A package is seen orthographically from an azimuth (degrees, positive: camera to the right of its front) and an
-elevation (positive: camera above). ``right`` and ``up`` of the picture in package coordinates (x right, y up, z to the front):
+elevation (positive: camera above). ``right`` and ``up`` of the picture in package coordinates (x right, y up, z to
+the front):
 
     right = (cos az, 0, -sin az)        up = (-sin az sin el, cos el, -cos az sin el)
 """
@@ -58,6 +59,25 @@ def _rings(profile: Profile, step: float) -> NDArray[np.float64]:
     return np.stack([heights, radii, slopes], axis=1)
 
 
+def _nearest_rings(
+    rings: FloatArray, x: FloatArray, foot_row: np.float32, lift: tuple[np.float32, np.float32], rows: int
+) -> NDArray[np.int32]:
+    """Which ring each pixel of the right half shows, -1 for none; rings are given from the farthest to the nearest.
+
+    ``lift`` is how many rows a centimetre of height moves up and a centimetre towards the camera moves down.
+    """
+    depth_square = rings[:, 1:2] ** 2 - x[None] ** 2
+    inside = depth_square > 0
+    z = np.sqrt(np.maximum(depth_square, 0))
+    row = (foot_row - (rings[:, 0:1] * lift[0] - z * lift[1])).astype(np.int32)
+    inside &= (row >= 0) & (row < rows)
+    index = row * len(x) + np.arange(len(x), dtype=np.int32)[None]
+    ring_at = np.full(rows * len(x), -1, np.int32)
+    # later rings hide earlier ones: with repeated indices the last value stays
+    ring_at[index[inside]] = np.broadcast_to(np.arange(len(rings), dtype=np.int32)[:, None], index.shape)[inside]
+    return ring_at.reshape(rows, len(x))
+
+
 @lru_cache(maxsize=160)
 def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> RoundView:
     """The view of a surface of revolution.
@@ -80,15 +100,7 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     foot_row = np.float32((tall * cos + below) * fine + 2.0 * oversampling)
     # the body is symmetric: work out its right half
     x = (np.arange(half, dtype=np.float32) + np.float32(0.5)) / fine
-    depth_square = rings[:, 1:2] ** 2 - x[None] ** 2
-    inside = depth_square > 0
-    z = np.sqrt(np.maximum(depth_square, 0))
-    row = (foot_row - (rings[:, 0:1] * cos - z * sin) * fine).astype(np.int32)
-    inside &= (row >= 0) & (row < rows)
-    ring_at = np.full(rows * half, -1, np.int32)
-    index = row * half + np.arange(half, dtype=np.int32)[None]
-    ring_at[index[inside]] = np.broadcast_to(np.arange(len(rings), dtype=np.int32)[:, None], index.shape)[inside]
-    ring_at = ring_at.reshape(rows, half)
+    ring_at = _nearest_rings(rings, x, np.float32(foot_row), (fine * cos, fine * sin), rows)
     shown = ring_at >= 0
     up = (foot_row - (np.arange(rows, dtype=np.float32) + np.float32(0.5)))[:, None] / fine
     lid = np.zeros((rows, half), bool)
