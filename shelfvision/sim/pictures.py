@@ -291,6 +291,6 @@ def barcode(image: Image, box: Box, rng: np.random.Generator) -> None:
     width, height = right - left - 2 * margin, int((bottom - top) * 0.8)
     if width < 2 or height < 1:
         return
-    drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    bars_drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
     target = image[top + 1 : top + 1 + height, left + margin : left + margin + width]
-    target[:] = drawn[: target.shape[0], : target.shape[1], None]
+    target[:] = bars_drawn[: target.shape[0], : target.shape[1], None]

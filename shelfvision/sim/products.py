@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,13 +53,13 @@ class Packaging:
 def _packaging(family: str, solid: str, size: tuple[float, float, float], material: str, **extra: object) -> Packaging:
     # plain floats: NumPy's scalars would turn the float32 maps of a view into float64
     width, height, depth = (float(side) for side in size)
-    plain = {name: float(value) if isinstance(value, np.floating) else value for name, value in extra.items()}
-    for name in ("profile", "label_cm"):
-        if name in plain:
-            plain[name] = np.asarray(plain[name], float).tolist()
-            plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
+    plain: dict[str, Any] = {n: float(v) if isinstance(v, np.floating) else v for n, v in extra.items()}
+    if "label_cm" in plain:
+        plain["label_cm"] = tuple(float(at) for at in plain["label_cm"])
+    if "profile" in plain:
+        plain["profile"] = tuple((float(at), float(radius)) for at, radius in plain["profile"])
     blank = Packaging("", family, "", "", "", (width, height, depth), solid, material, None, 0)
-    return replace(blank, **plain)  # type: ignore[arg-type]
+    return replace(blank, **plain)
 
 
 def _carton(rng: np.random.Generator) -> Packaging:
@@ -89,6 +90,7 @@ def _can(rng: np.random.Generator) -> Packaging:
     drink = rng.random() < 0.45
     radius = rng.choice((2.65, 3.3)) if drink else rng.choice((3.3, 3.75, 4.3, 5.0))
     height = rng.choice((11.5, 15.0)) if drink else radius * rng.uniform(1.3, 3.0)
+    profile: Profile
     if drink:
         profile = (
             (0.0, radius * 0.78),

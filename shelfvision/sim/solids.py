@@ -60,7 +60,7 @@ def _rings(profile: Profile, step: float) -> NDArray[np.float64]:
 
 
 def _nearest_rings(
-    rings: FloatArray, x: FloatArray, foot_row: np.float32, lift: tuple[np.float32, np.float32], rows: int
+    rings: NDArray[np.floating], x: FloatArray, foot_row: np.float32, lift: tuple[np.float32, np.float32], rows: int
 ) -> NDArray[np.int32]:
     """Which ring each pixel of the right half shows, -1 for none; rings are given from the farthest to the nearest.
 
@@ -92,14 +92,14 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     el = np.radians(elevation)
     cos, sin = np.float32(np.cos(el)), np.float32(np.sin(el))
     rings = _rings(profile, 0.62 / float(fine))
-    rings = (rings if elevation >= 0 else rings[::-1]).astype(np.float32)
+    rings = np.asarray(rings if elevation >= 0 else rings[::-1], np.float32)
     widest, tall = max(r for _, r in profile), np.float32(profile[-1][0])
     below = widest * abs(sin)
     rows = oversampling * int(np.ceil((tall * cos + 2 * below) * pixels_per_cm) + 4)
     half = oversampling * int(np.ceil(widest * pixels_per_cm) + 1)
     foot_row = np.float32((tall * cos + below) * fine + 2.0 * oversampling)
     # the body is symmetric: work out its right half
-    x = (np.arange(half, dtype=np.float32) + np.float32(0.5)) / fine
+    x = ((np.arange(half) + 0.5) / float(fine)).astype(np.float32)
     ring_at = _nearest_rings(rings, x, np.float32(foot_row), (fine * cos, fine * sin), rows)
     shown = ring_at >= 0
     up = (foot_row - (np.arange(rows, dtype=np.float32) + np.float32(0.5)))[:, None] / fine
@@ -115,9 +115,10 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     shown |= lid | bottom
 
     size = rows // oversampling, half // oversampling
-    cover = cv2.resize(shown.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    cover = np.asarray(cv2.resize(shown.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA), np.float32)
     if oversampling == 1:
-        cover = cv2.GaussianBlur(cover, (3, 3), 0, borderType=cv2.BORDER_REPLICATE) * (cover > 0)
+        soft = cv2.GaussianBlur(cover, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
+        cover = np.where(cover > 0, soft, 0).astype(np.float32)
         pick_row, pick_column = np.arange(rows)[:, None], np.arange(half)[None]
     else:
         # each final pixel shows one of its four fine ones, the first that hits the package
@@ -136,7 +137,7 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     slope[lid] = np.pi / 2
     level = np.cos(slope)
 
-    def whole(right: FloatArray, *, odd: bool = False) -> FloatArray:
+    def whole(right: NDArray[np.floating], *, odd: bool = False) -> FloatArray:
         return np.ascontiguousarray(np.concatenate([(-right if odd else right)[:, ::-1], right], axis=1), np.float32)
 
     return RoundView(

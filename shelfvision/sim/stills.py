@@ -276,7 +276,8 @@ def _render_to_disk(out: str, recipe: Recipe, block: int, number: int) -> int:
 
 def _gather(out: Path, count: int, recipe: Recipe) -> Path:
     """One COCO file of all stills."""
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for number in range(count):
         image = {"id": number + 1, "file_name": f"images/{name_of(number)}.jpg"}
         images.append(image | {"width": recipe.size[0], "height": recipe.size[1]})

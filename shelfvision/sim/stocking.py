@@ -171,7 +171,7 @@ def _make_slot(
     rows = int(np.clip((fixture.depth - 3) // (depth + 0.5), 1, settings.rows))
     levels = 1
     if pack.stackable and height < clearance * 0.46 and fixture.kind != "table" and rng.random() < settings.stacked:
-        levels = int(min((clearance - 1.5) // height, rng.integers(2, 5)))
+        levels = min(int((clearance - 1.5) // height), int(rng.integers(2, 5)))
     slot = ShelfSlot(name, pack, number, x, x + facings * (width + space), facings, rows, max(levels, 1))
     setback = rng.uniform(0.4, 1.0 + 4.0 * settings.loose)
     if (
@@ -229,7 +229,8 @@ def _turn(pack: Packaging, settings: SceneSettings, rng: np.random.Generator) ->
 
 def _stock(capacity: int, fill: float, rng: np.random.Generator) -> int:
     if rng.random() < fill:
-        return round(capacity * (1 - 0.35 * rng.random() ** 2.2 * (fill < 0.999)))
+        missing = 0.35 * float(rng.random()) ** 2.2 if fill < 0.999 else 0.0
+        return round(capacity * (1 - missing))
     kind = rng.random()
     return 0 if kind < 0.4 else round(capacity * rng.uniform(0.05, 0.75))
 
