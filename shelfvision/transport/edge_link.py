@@ -16,7 +16,7 @@ from shelfvision.core.events import to_utc
 from shelfvision.core.messages import Ack, CameraStatus, DeviceStatus, Health, SlotState
 from shelfvision.errors import BrokerError, MalformedMessageError, OutboxError
 from shelfvision.transport.event_sender import EventSender
-from shelfvision.transport.mqtt import Backoff, Connection, Wakeup, Will
+from shelfvision.transport.mqtt import Connection, Reconnects, Wakeup, Will
 from shelfvision.transport.outbox import Outbox
 from shelfvision.transport.retained import RetainedDocuments
 from shelfvision.transport.topics import Topics
@@ -119,15 +119,17 @@ class EdgeLink:
     # ------------------------------------------------------------------ the link's thread
 
     def _run(self) -> None:
-        backoff = Backoff()
+        reconnects = Reconnects(self._client_id)
         while not self._stopping:
             started, progress = time.monotonic(), self._sender.progress
             connection = Connection(self._broker, self._client_id, wakeup=self._wakeup, will=self._will())
             try:
                 connection.open()
                 self._serve(connection)
-                self._report(f"broker {connection.address}: {connection.lost}")
+                useful = self._sender.progress > progress or time.monotonic() - started > _USEFUL_SECONDS
+                self._report(reconnects.lost(connection, useful=useful))
             except (BrokerError, OutboxError) as error:
+                reconnects.refused()
                 self._report(str(error))
             except Exception as error:  # noqa: BLE001 - a bug must not end the link silently: told, logged, tried anew
                 self._report(f"fault in the device's link: {type(error).__name__}: {error}")
@@ -135,10 +137,7 @@ class EdgeLink:
             finally:
                 self.connected = False
                 connection.close()
-            useful = self._sender.progress > progress or time.monotonic() - started > _USEFUL_SECONDS
-            if useful and not connection.taken_over:
-                backoff.reset()
-            until = time.monotonic() + backoff.pause()
+            until = time.monotonic() + reconnects.pause()
             while not self._stopping and (left := until - time.monotonic()) > 0:
                 self._wakeup.wait(left)
         self._wakeup.close()
@@ -181,7 +180,7 @@ class EdgeLink:
                 connection.acknowledge(message.mid)
             try:
                 strict_json.loads(message.payload, max_bytes=1024)
-                acks.append(Ack.model_validate_json(message.payload))
+                acks.append(Ack.model_validate_json(message.payload, strict=True))
             except (MalformedMessageError, ValidationError) as error:
                 _log.warning("unreadable acknowledgement ignored", topic=message.topic, fault=str(error)[:200])
         self._sender.settle(acks, now)

@@ -51,6 +51,9 @@ _REASONS = {
     0x97: "the broker's quota is used up (0x97)",
 }
 SESSION_TAKEN_OVER = 0x8E
+_UNSPECIFIED = 0x80  # so paho calls a connection that ended without a word
+_KEEPALIVE_TIMEOUT = 0x8D
+_RIVAL_CLOSINGS = 2
 
 
 def reason_text(code: int) -> str:
@@ -116,22 +119,46 @@ class Wakeup:
         self._sender.close()
 
 
-class Backoff:
-    """Pauses between attempts to connect: 1 to 30 s, doubling, with jitter so that a fleet does not come at once."""
+class Reconnects:
+    """Pauses between connections: 1 to 30 s, doubling, with jitter so that a fleet does not come at once.
 
-    def __init__(self, first: float = 1.0, longest: float = 30.0) -> None:
+    They begin small again after a connection that was useful. It also notices a rival with our client id: brokers
+    then close our connection, Mosquitto 2.0 without a reason, and take us again at once.
+
+    Args:
+        client_id: ours, for the message.
+        first: first pause, seconds.
+        longest: longest pause, seconds.
+    """
+
+    def __init__(self, client_id: str, first: float = 1.0, longest: float = 30.0) -> None:
+        self._client_id = client_id
         self._first = first
         self._longest = longest
         self._next = first
+        self._closed = 0  # times in a row that a broker closed a working connection and took us again at once
 
     def pause(self) -> float:
-        """Seconds to wait before the next attempt."""
+        """Seconds to wait before the next connection."""
         base, self._next = self._next, min(self._next * 2, self._longest)
         return base * random.uniform(0.75, 1.25)
 
-    def reset(self) -> None:
-        """The connection has proved useful: begin with short pauses again."""
-        self._next = self._first
+    def refused(self) -> None:
+        """No connection came about: the broker is away, or refuses us."""
+        self._closed = 0
+
+    def lost(self, connection: Connection, *, useful: bool) -> str:
+        """A working connection has ended; returns why, in words."""
+        self._closed = self._closed + 1 if connection.closed_by_broker else 0
+        rival = connection.taken_over or self._closed >= _RIVAL_CLOSINGS
+        if useful and not rival:
+            self._next = self._first
+        if rival and not connection.taken_over:
+            return (
+                f"broker {connection.address}: it closes our connection again and again; "
+                f"is another client connected with our client id {self._client_id}?"
+            )
+        return f"broker {connection.address}: {connection.lost}"
 
 
 class Connection:
@@ -141,7 +168,8 @@ class Connection:
         published: (packet id, reason code) of each PUBACK, in order of arrival.
         received: messages, in order of arrival; QoS 1 ones wait for ``acknowledge``.
         lost: why the connection ended; None while it lives.
-        taken_over: it ended because another client came with our client id.
+        taken_over: it ended because another client came with our client id, says the broker.
+        closed_by_broker: it ended from the other side, without a reason.
     """
 
     def __init__(
@@ -161,6 +189,7 @@ class Connection:
         self._unanswered: set[int] = set()
         self.lost: str | None = None
         self.taken_over = False
+        self.closed_by_broker = False
         self.session_present = False
         self._broker = broker
         self._wakeup = wakeup
@@ -364,7 +393,8 @@ class Connection:
             self.taken_over = reason.value == SESSION_TAKEN_OVER
             self.lost = reason_text(reason.value)
         elif self.lost is None:
-            self.lost = "connection lost" if reason.is_failure else "closed"
+            self.closed_by_broker = reason.value == _UNSPECIFIED
+            self.lost = "the broker has gone silent" if reason.value == _KEEPALIVE_TIMEOUT else "connection lost"
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
         self._take_answer(mid, reason.value)

@@ -473,16 +473,50 @@ class Outbox:
         self.notice = f"outbox file {why}; made anew with {self.backlog} waiting events"
         _log.error("outbox file made anew", path=str(self.path), why=why, waiting=self.backlog)
 
-    def begin_epoch(self, why: str) -> None:
-        """Number further events in a new epoch; what waits keeps its place in the old one."""
+    def begin_epoch(self, why: str, *, after: int) -> None:
+        """Number events in a new epoch: further ones, and those of the present epoch above seq ``after``.
+
+        Raises:
+            OutboxError: the file does not take it.
+        """
         with self._mutex:
-            self.epoch = next_epoch(self.epoch, self._clock())
-            number = max(self._epochs) + 1
-            self._connection.execute("INSERT INTO epochs VALUES (?, ?, 0)", (number, self.epoch))
-            self._epochs[number] = self.epoch
-            self.last_seq = 0
+            before = max(self._epochs)
+            epoch, number = next_epoch(self.epoch, self._clock()), before + 1
+            try:
+                self._begin()
+                seq = 0
+                for tier, position, kind, payload in self._above(before << SEQ_BITS | after):
+                    seq += 1
+                    event = Event.model_validate_json(payload).model_copy(update={"epoch": epoch, "seq": seq})
+                    self._connection.execute(f"DELETE FROM {tier} WHERE position = ?", (position,))  # noqa: S608 - likewise
+                    self._connection.execute(
+                        f"INSERT INTO {tier} VALUES (?, ?, ?)",  # noqa: S608 - likewise
+                        (number << SEQ_BITS | seq, kind, event.to_json()),
+                    )
+                self._connection.execute("INSERT INTO epochs VALUES (?, ?, ?)", (number, epoch, seq))
+                self._connection.execute("COMMIT")
+            except sqlite3.DatabaseError as error:
+                self._rollback()
+                raise OutboxError(f"outbox {self.path}: cannot begin a new epoch: {error}") from None
+            self._epochs[number] = epoch
+            self.epoch, self.last_seq = epoch, seq
+            self.generation += 1
             self.notice = f"outbox began a new epoch: {why}"
-            _log.error("outbox began a new epoch", path=str(self.path), why=why)
+            _log.error("outbox began a new epoch", path=str(self.path), why=why, moved=seq)
+
+    def _above(self, position: int) -> list[tuple[str, int, str, str]]:
+        """Tier, position, kind and payload of every event above a position, in order."""
+        return sorted(
+            (
+                (tier, *row)
+                for tier in TIERS
+                for row in self._connection.execute(
+                    f"SELECT position, kind, payload FROM {tier} WHERE position > ?",  # noqa: S608 - likewise
+                    (position,),
+                )
+            ),
+            key=lambda row: row[1],
+        )
 
     def _forget_old_epochs(self) -> None:
         if len(self._epochs) > 1:

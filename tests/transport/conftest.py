@@ -73,4 +73,4 @@ def quick_reconnects(monkeypatch):
     from shelfvision.transport import edge_link, mqtt, service_link
 
     for module in (edge_link, service_link):
-        monkeypatch.setattr(module, "Backoff", lambda: mqtt.Backoff(0.1, 0.5))
+        monkeypatch.setattr(module, "Reconnects", lambda client_id: mqtt.Reconnects(client_id, 0.1, 0.5))
