@@ -24,6 +24,15 @@ class GhostSettings:
     same: float = 0.7  # share of a blob that was let go before: it is the same one
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A slot with nothing in front of it after all."""
+
+    slot: int  # index
+    since: float  # nothing has moved there since
+    stranger: bool  # what the background held there came in from the picture's border: never a product
+
+
 class GhostWatch:
     """Remembers which still blobs were let go, so that their slots settle.
 
@@ -38,13 +47,13 @@ class GhostWatch:
         self._released: Mask = np.zeros(shape, bool)
         self._looked_at = -np.inf
 
-    def release(self, pieces: Sequence[Piece], background: Background, maps: Maps, now: float) -> dict[int, float]:
+    def release(self, pieces: Sequence[Piece], background: Background, maps: Maps, now: float) -> list[Released]:
         """Take still blobs that are ghosts, or products that stick out far, from what counts as in front.
 
         Returns:
-            Slots that were let go just now, by index, with the time since when nothing has moved there.
+            Slots that were let go just now.
         """
-        since: dict[int, float] = {}
+        released: list[Released] = []
         self._released &= maps.changed & ~maps.moving
         waiting = [piece for piece in pieces if piece.front and piece.still]
         look = now - self._looked_at >= self.settings.again_seconds
@@ -62,8 +71,8 @@ class GhostWatch:
             if odd or self._is_ghost(piece, background, maps):
                 self._released[window] |= piece.mask
                 piece.front = False
-                since.update(dict.fromkeys(piece.slots, now - still))
-        return since
+                released += [Released(index, now - still, piece.cut) for index in piece.slots]
+        return released
 
     def _is_ghost(self, piece: Piece, background: Background, maps: Maps) -> bool:
         height, width = self._released.shape

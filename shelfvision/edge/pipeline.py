@@ -186,8 +186,10 @@ class CameraPipeline:
         assert background is not None
         labels, blobs = find_blobs(maps.changed, self.settings.foreground)
         pieces = self._scene.sort(labels, blobs, maps, now)
-        for index, since in self._ghosts.release(pieces, background, maps, now).items():
-            self._watches[index].visit.cleared(since)
+        for released in self._ghosts.release(pieces, background, maps, now):
+            watch = self._watches[released.slot]
+            watch.visit.cleared(released.since)
+            watch.known = watch.known and not released.stranger
         front = [piece for piece in pieces if piece.front]
         tracks, _ = self._tracker.update([piece.blob.box for piece in front], [piece.tip for piece in front], now)
         painted = self._scene.paint(front)
