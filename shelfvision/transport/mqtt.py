@@ -253,11 +253,18 @@ class Connection:
             self.wait(0.1)
         if self._connected == SUCCESS and self.lost is None:
             return
-        fault = self.lost or "no answer to our connection"
+        fault = "no answer to our connection; does an MQTT broker listen there?"
+        if self.lost is not None:
+            fault = f"{self.lost} before it let us in; {self._closing_hint()}"
         if self._connected not in {None, SUCCESS}:
             fault = reason_text(self._connected or 0)
         self._drop()
         raise BrokerError(f"broker {self.address}: {fault}")
+
+    def _closing_hint(self) -> str:
+        if not self._broker.tls:
+            return "does it want TLS (mqtts://)?"
+        return "does it want a client certificate (broker.cert_file)?"
 
     def subscribe(self, filters: list[str], *, no_local: bool = False) -> None:
         """Subscribe with QoS 1 and wait for the answer.
