@@ -209,7 +209,9 @@ class ChangeJudge:
     def __init__(self, settings: ChangeSettings) -> None:
         self.settings = settings
 
-    def judge(self, pair: Pair, view: SlotView, references: References, occupied: FloatVector) -> SlotChange:
+    def judge(
+        self, pair: Pair, view: SlotView, references: References, occupied: FloatVector, *, hint: float = 0.0
+    ) -> SlotChange:
         """Say what happened between two settled pictures of a slot.
 
         Args:
@@ -217,6 +219,7 @@ class ChangeJudge:
             view: the slot.
             references: what is known of the slot's looks.
             occupied: (facings,) log-odds that each facing held a product before.
+            hint: log-odds from elsewhere that something went rather than came.
         """
         settings = self.settings
         mask = change_mask(pair, view, settings)
@@ -233,7 +236,8 @@ class ChangeJudge:
             if size < settings.least_share * view.facing_pixels:
                 continue
             went, cues = self._direction(pair, piece, view, references, occupied)
-            cues["likeness"] = likeness
+            went += hint
+            cues["likeness"], cues["hint"] = likeness, hint
             if cues["outline"] < settings.least_outline:
                 continue
             if abs(went) < settings.ambiguous and likeness > settings.same_product:

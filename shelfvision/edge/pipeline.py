@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shelfvision.core.events import EventDraft, to_utc
-from shelfvision.core.interactions import Deed, InteractionLog, SlotReading
+from shelfvision.core.interactions import Deed, InteractionLog, SlotReading, Visit
 from shelfvision.core.messages import SlotCondition, SlotState
 from shelfvision.core.planogram import CameraPlan
 from shelfvision.core.presence import PresenceCounter
@@ -15,9 +15,11 @@ from shelfvision.core.tracking import Track, Tracker
 from shelfvision.edge.camera_faults import FreezeWatch, MoveWatch
 from shelfvision.edge.change import ChangeJudge
 from shelfvision.edge.drafts import Drafter
+from shelfvision.edge.evidence import ActionClips, NetworkEvidence
 from shelfvision.edge.foreground import Background, Maps, find_blobs
 from shelfvision.edge.frame import Frame
 from shelfvision.edge.ghosts import GhostWatch
+from shelfvision.edge.inference import ActionClassifier, ActionScores, Detector, Recogniser
 from shelfvision.edge.light import Darkroom, FloatMap, Mask, Picture, local_light
 from shelfvision.edge.scene import Piece, Scene
 from shelfvision.edge.settings import PipelineSettings, choose_reduction
@@ -52,6 +54,9 @@ class CameraPipeline:
         plan: the camera's slots and the frame size that they are bound to.
         presence_window_seconds: length of the windows in which presence is counted.
         settings: all thresholds; the defaults serve every shelf.
+        detector: finds products and gaps, when there is one.
+        recogniser: names the SKUs of the detector's boxes, when there is one.
+        actions: names what hands do, when there is one.
     """
 
     def __init__(
@@ -60,6 +65,9 @@ class CameraPipeline:
         *,
         presence_window_seconds: float = 300,
         settings: PipelineSettings | None = None,
+        detector: Detector | None = None,
+        recogniser: Recogniser | None = None,
+        actions: ActionClassifier | None = None,
     ) -> None:
         self.plan = plan
         self.presence_window_seconds = presence_window_seconds
@@ -71,6 +79,8 @@ class CameraPipeline:
         self._scene = Scene(self._views, self._shape, self.settings.scene)
         self._ghosts = GhostWatch(self._shape, self.settings.change, self.settings.ghosts)
         self._judge = ChangeJudge(self.settings.change)
+        self._networks = NetworkEvidence(plan, detector, recogniser, self.settings.evidence)
+        self._clips = None if actions is None else ActionClips(plan.slots, actions, self.settings.evidence)
         self._tracker = Tracker(self._darkroom.width, self.settings.tracking)
         self._log = InteractionLog(self.settings.interactions)
         self._drafter = Drafter(plan.camera)
@@ -95,9 +105,11 @@ class CameraPipeline:
         fault, pieces, tracks = self._see(frame, events, now)
         events += self._report(fault, now)
         usable = fault is None
-        for watch in self._watches:
+        if usable:
+            self._networks.look(frame.image, [watch.clear for watch in self._watches], now)
+        for index, watch in enumerate(self._watches):
             if usable:
-                changes = watch.filter.update(watch.evidence(), now)
+                changes = watch.filter.update(self._networks.add(index, watch.evidence()), now)
                 events += [self._drafter.stock(watch.view.slot, change) for change in changes]
             else:
                 watch.lose(now)
@@ -141,7 +153,7 @@ class CameraPipeline:
             self._restart(picture, now)
         if self._move.suspected:
             return None, [], []
-        return None, *self._look(maps, events, now)
+        return None, *self._look(frame, maps, events, now)
 
     def _begin(self, now: float) -> None:
         settings = self.settings
@@ -180,7 +192,7 @@ class CameraPipeline:
         status = fault or "online"
         return [self._drafter.camera_status(status, REASONS[status], now)]
 
-    def _look(self, maps: Maps, events: list[EventDraft], now: float) -> tuple[list[Piece], list[Track]]:
+    def _look(self, frame: Frame, maps: Maps, events: list[EventDraft], now: float) -> tuple[list[Piece], list[Track]]:
         """Sort what the frame shows, follow the visits of every slot and let the background follow."""
         background = self._background
         assert background is not None
@@ -198,13 +210,22 @@ class CameraPipeline:
             visit = watch.watch(reading, maps, background, painted, now)
             if visit is not None:
                 light = self._local_light(watch, maps)
-                deed = watch.close(visit, background, maps.clipped, light)
+                scores, hint = self._action(index, visit)
+                deed = watch.close(visit, background, clipped=maps.clipped, light=light, scores=scores, hint=hint)
+                self._networks.forget(index)
                 if deed is not None:
                     events.append(self._tell(deed, watch))
                 self._adopt(index, pieces, painted, light)
+            elif watch.visit.visiting and self._clips is not None:
+                self._clips.take(index, frame.image, now)
             watch.get_to_know(background, now)
         self._follow(maps, pieces, now)
         return pieces, tracks
+
+    def _action(self, index: int, visit: Visit) -> tuple[ActionScores | None, float]:
+        """What the action classifier says of a visit, and its log-odds for a pick-up against a put-back."""
+        scores = None if self._clips is None else self._clips.name(index, (visit.started_at + visit.ended_at) / 2)
+        return scores, 0.0 if scores is None or self._clips is None else self._clips.direction(scores)
 
     def _tell(self, deed: Deed, watch: SlotWatch) -> EventDraft:
         slot = watch.view.slot

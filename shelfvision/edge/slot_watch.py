@@ -12,6 +12,7 @@ from shelfvision.edge.change import ChangeJudge, FloatVector, Pair, References, 
 from shelfvision.edge.cold_start import ColdStartSettings, guess_occupied
 from shelfvision.edge.film import Film, FilmSettings
 from shelfvision.edge.foreground import Background, Maps
+from shelfvision.edge.inference import ActionScores
 from shelfvision.edge.light import FloatMap, Mask, Planes, Tone, local_light
 from shelfvision.edge.slot_view import SlotView
 
@@ -24,6 +25,9 @@ class SlotWatchSettings:
     resume_seconds: float = 0.4  # a visit that begins so soon after a pause was not seen from its start
     unseen_sure: float = 2.0  # log-odds needed when a change is too faint to stand out in single frames
     sure: float = 0.7  # log-odds needed otherwise
+    touch_confidence: float = 0.8  # of a touch that only the resting hand tells
+    touch_doubt: float = 0.2  # action score below which a resting hand did not touch anything
+    touch_sure: float = 0.7  # action score from which a hand that did not rest touched something
     certain: float = 6.0  # log-odds of a facing whose change was seen
 
 
@@ -103,23 +107,43 @@ class SlotWatch:
         background.adopt(where)
         self.occupied = guess_occupied(self.view.cut(background.planes), self.view, background.noise / 2, self.cold)
 
-    def close(self, visit: Visit, background: Background, clipped: Mask, light: FloatMap) -> Deed | None:
-        """Judge an ended visit by the pictures before and after it. The caller adopts the new picture afterwards."""
+    def close(
+        self,
+        visit: Visit,
+        background: Background,
+        *,
+        clipped: Mask,
+        light: FloatMap,
+        scores: ActionScores | None = None,
+        hint: float = 0.0,
+    ) -> Deed | None:
+        """Judge an ended visit by the pictures before and after it. The caller adopts the new picture afterwards.
+
+        Args:
+            visit: the visit.
+            background: the settled shelf as it was before it, with the recent picture.
+            clipped: (H, W) saturated pixels.
+            light: (H, W) shadow that lies on the slot now.
+            scores: what an action classifier says of the visit.
+            hint: its log-odds that something went rather than came.
+        """
         if not self.known:
             return None
         view = self.view
         before, after = view.cut(background.planes).copy(), view.cut(background.recent).copy()
         after[0] -= view.cut(light)
         change = self.judge.judge(
-            Pair(before, after, view.cut(clipped), background.noise / 2), view, self.references, self.occupied
+            Pair(before, after, view.cut(clipped), background.noise / 2),
+            view,
+            self.references,
+            self.occupied,
+            hint=hint,
         )
         self.last_change = change
         witnessed = visit.started_at - self._resumed_at > self.settings.resume_seconds
         bound = self.settings.sure if visit.left_change else self.settings.unseen_sure
         if change.units == 0 or abs(change.log_odds) < bound or change.mask is None:
-            if witnessed and visit.resting >= self.interactions.touch_seconds:
-                return Deed(Action.TOUCH, 1, 0.8, visit.started_at, visit.rested_at, visit.ended_at)
-            return None
+            return self._touch(visit, scores) if witnessed else None
         moments = self.film.moments(before, after, change.mask, visit.started_at, visit.ended_at)
         self._learn(change, before, after)
         turned = moments.lifted_at if change.units < 0 else moments.placed_at
@@ -132,6 +156,17 @@ class SlotWatch:
         else:
             action, contact = Action.PUT_BACK, moments.placed_at
         return Deed(action, abs(change.units), confidence, visit.started_at, contact, max(visit.ended_at, contact))
+
+    def _touch(self, visit: Visit, scores: ActionScores | None) -> Deed | None:
+        """A visit that changed nothing is a touch when the hand rested in the slot, or was seen to touch."""
+        touched, confidence = visit.resting >= self.interactions.touch_seconds, self.settings.touch_confidence
+        if scores is not None:
+            handled = scores.touch + scores.pick_up + scores.put_back
+            touched = handled >= (self.settings.touch_doubt if touched else self.settings.touch_sure)
+            confidence = float(np.clip(handled, 0, 1))
+        if not touched:
+            return None
+        return Deed(Action.TOUCH, 1, confidence, visit.started_at, visit.rested_at, visit.ended_at)
 
     def _learn(self, change: SlotChange, before: Planes, after: Planes) -> None:
         """Take the change into the belief and keep the looks of both states."""
