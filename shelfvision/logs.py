@@ -17,7 +17,7 @@ VARIABLE = "SHELFVISION_LOG"
 
 
 class _CurrentStderr:
-    """Whatever ``sys.stderr`` is when a record comes; a log that cannot be written (disk full, reader gone) stops nobody."""
+    """Whatever ``sys.stderr`` is when a record comes; a log that cannot be written (disk full) stops nobody."""
 
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
