@@ -16,8 +16,9 @@ from shelfvision.core.events import to_utc
 from shelfvision.core.messages import Ack, CameraStatus, DeviceStatus, Health, SlotState
 from shelfvision.errors import BrokerError, MalformedMessageError, OutboxError
 from shelfvision.transport.event_sender import EventSender
-from shelfvision.transport.mqtt import Connection, Reconnects, Wakeup, Will
+from shelfvision.transport.mqtt import Connection, Wakeup, Will
 from shelfvision.transport.outbox import Outbox
+from shelfvision.transport.reconnects import Reconnects
 from shelfvision.transport.retained import RetainedDocuments
 from shelfvision.transport.topics import Topics
 

@@ -7,8 +7,9 @@ from collections import deque
 import structlog
 
 from shelfvision.core.messages import Ack
-from shelfvision.transport.mqtt import SUCCESS, Connection, reason_text
+from shelfvision.transport.mqtt import Connection
 from shelfvision.transport.outbox import Outbox, Row
+from shelfvision.transport.reasons import SUCCESS, reason_text
 from shelfvision.transport.send_window import SendWindow
 
 _READ_ROWS = 200

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from shelfvision.transport.mqtt import Connection, reason_text
+from shelfvision.transport.mqtt import Connection
+from shelfvision.transport.reasons import reason_text
 
 _MOST_WAITING = 8  # payloads of one topic
 _REFUSED = 0x80  # MQTT reason codes from here are failures

@@ -13,7 +13,8 @@ from shelfvision.core.messages import Ranking, TaskDocument
 from shelfvision.errors import BrokerError
 from shelfvision.transport.inbox import InboxStore, IncomingMessage
 from shelfvision.transport.inbox_worker import InboxWorker
-from shelfvision.transport.mqtt import Connection, Incoming, Reconnects, Wakeup
+from shelfvision.transport.mqtt import Connection, Incoming, Wakeup
+from shelfvision.transport.reconnects import Reconnects
 from shelfvision.transport.retained import RetainedDocuments
 from shelfvision.transport.topics import PROBE, Topics
 

@@ -12,7 +12,8 @@ import pytest
 from shelfvision.config import BrokerSection
 from shelfvision.errors import BrokerError
 from shelfvision.transport.mosquitto import free_port
-from shelfvision.transport.mqtt import Connection, Reconnects, Wakeup
+from shelfvision.transport.mqtt import Connection, Wakeup
+from shelfvision.transport.reconnects import Reconnects
 from tests.transport.builders import drafts
 from tests.waiting import wait_until
 
