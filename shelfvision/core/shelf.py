@@ -30,7 +30,7 @@ class ShelfSettings:
     evidence_seconds: float = 0.4  # a steady picture counts as one independent observation each so often
     turn_seconds: float = 1.0  # clear view before the belief turned that still counts towards a confirmation
     change_rate: float = 0.002  # unseen changes a second, spread over all counts
-    surest: float = 1e-4  # no count becomes less likely than this
+    surest: float = 1e-3  # no count becomes less likely than this
     gap_strength: float = 2.0  # log-odds of a gap box that covers the whole slot
     prior_full: float = 0.6  # chance that a slot is fully stocked before it has been seen
 

@@ -201,7 +201,8 @@ class CameraPipeline:
         for released in self._ghosts.release(pieces, background, maps, now):
             watch = self._watches[released.slot]
             watch.visit.cleared(released.since)
-            watch.known = watch.known and not released.stranger
+            if released.stranger:
+                watch.doubt()
         front = [piece for piece in pieces if piece.front]
         tracks, _ = self._tracker.update([piece.blob.box for piece in front], [piece.tip for piece in front], now)
         painted = self._scene.paint(front)

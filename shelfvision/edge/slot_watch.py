@@ -107,6 +107,11 @@ class SlotWatch:
         background.adopt(where)
         self.occupied = guess_occupied(self.view.cut(background.planes), self.view, background.noise / 2, self.cold)
 
+    def doubt(self) -> None:
+        """What was taken for the slot's picture was somebody in front; a slot whose looks are known is not doubted."""
+        if self.references.seen is None:
+            self.known = False
+
     def close(
         self,
         visit: Visit,
