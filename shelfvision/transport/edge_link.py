@@ -26,6 +26,7 @@ _STATUS_SECONDS = 30.0
 _USEFUL_SECONDS = 10.0  # a connection that lived this long was worth having: back to short pauses
 _IDLE_SECONDS = 1.0
 _DRAIN_SECONDS = 1.5  # at the end, wait this long for the next sign of progress
+_GOODBYE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -147,8 +148,8 @@ class EdgeLink:
         if not self._by_broker:
             connection.subscribe([self._topics.ack(self._device)])
         self._sender.connected(time.monotonic())
-        self._states.renew()
-        self._publish_status(connection, "online")
+        self._keep_status("online")
+        self._states.renew(first=self._topics.device_status(self._device))
         self.connected = True
         self._fault = None
         status_at = time.monotonic() + _STATUS_SECONDS
@@ -160,7 +161,7 @@ class EdgeLink:
             busy |= self._states.send(connection)
             self._send_health(connection)
             if now >= status_at or self._outbox.notice != told:
-                self._publish_status(connection, "online")
+                self._keep_status("online")
                 status_at, told = now + _STATUS_SECONDS, self._outbox.notice
             if self._stopping:
                 self._finish(connection)
@@ -205,10 +206,18 @@ class EdgeLink:
             if done or now >= min(self._deadline, moved + _DRAIN_SECONDS):
                 break
             connection.wait(max(min(0.1, self._deadline - now), 0))
-        self._publish_status(connection, "offline")
-        connection.flush(time.monotonic() + 1)
+        self._keep_status("offline")
+        self._say_goodbye(connection)
 
-    def _publish_status(self, connection: Connection, status: str) -> None:
+    def _say_goodbye(self, connection: Connection) -> None:
+        until = time.monotonic() + _GOODBYE_SECONDS
+        while connection.lost is None and not self._states.settled and time.monotonic() < until:
+            self._states.send(connection)
+            connection.wait(0.05)
+            while connection.published:
+                self._states.answered(*connection.published.popleft())
+
+    def _keep_status(self, status: str) -> None:
         document = DeviceStatus.model_validate(
             {
                 "status": status,
@@ -223,7 +232,7 @@ class EdgeLink:
                 "problem": self._outbox.notice,
             }
         )
-        connection.publish(self._topics.device_status(self._device), document.to_json(), retain=True)
+        self._states.keep(self._topics.device_status(self._device), document.to_json())
 
     def _will(self) -> Will:
         offline = DeviceStatus(status="offline", device=self._device, epoch=self._outbox.epoch, version=__version__)

@@ -139,6 +139,7 @@ class ServiceLink:
             until = time.monotonic() + reconnects.pause()
             while not self._stopping and (left := until - time.monotonic()) > 0:
                 self._wakeup.wait(left)
+        self._wakeup.close()
 
     def _serve(self, connection: Connection) -> None:
         topics = self._topics
@@ -170,14 +171,15 @@ class ServiceLink:
         while connection.published:
             self._documents.answered(*connection.published.popleft())
         packets, acks = self._worker.results()
-        with connection.together():
+        for device, ack in acks.items():
             # also when nothing has changed: a device that sends again does not know what we have
-            for device, ack in acks.items():
-                connection.publish(self._topics.ack(device), ack.to_json(), retain=True)
+            self._documents.keep(self._topics.ack(device), ack.to_json(), again=True)
+        with connection.together():
             for packet in packets:
                 connection.acknowledge(packet)
+            sent = self._documents.send(connection)
         self._served += len(packets)
-        return self._documents.send(connection)
+        return sent
 
     def _finished(self, connection: Connection) -> bool:
         return self._worker.idle and self._documents.settled and not connection.received
