@@ -13,7 +13,7 @@ class InteractionSettings:
 
     reach_share: float = 0.015  # of the slot covered by something in front: it has been reached
     gone_seconds: float = 0.25  # nothing in front for so long: it has left
-    settle_seconds: float = 0.5  # what remains must stand still for so long to count as the slot's new picture
+    settle_seconds: float = 0.8  # what remains must stand still for so long to count as the slot's new picture
     touch_seconds: float = 0.35  # a tip that rests in the slot for so long touched something; less is passing by
     touch_radius: float = 0.3  # of the slot's shorter side: what counts as resting
     link_seconds: float = 900.0  # a put-back later than this after a pick-up is not the same hand's

@@ -28,8 +28,9 @@ class ShelfSettings:
     enter_low: float = 0.35  # expected fullness at or below it is low ...
     leave_low: float = 0.45  # ... until it is above this
     evidence_seconds: float = 0.4  # a steady picture counts as one independent observation each so often
+    turn_seconds: float = 1.0  # clear view before the belief turned that still counts towards a confirmation
     change_rate: float = 0.002  # unseen changes a second, spread over all counts
-    surest: float = 1e-4  # no count becomes less likely than this
+    surest: float = 1e-3  # no count becomes less likely than this
     gap_strength: float = 2.0  # log-odds of a gap box that covers the whole slot
     prior_full: float = 0.6  # chance that a slot is fully stocked before it has been seen
 
@@ -195,7 +196,8 @@ class SlotFilter:
             self._candidate = None
             return []
         if wanted is not self._candidate:
-            self._candidate, self._candidate_clear = wanted, seconds
+            # It took the belief a moment to turn, in which the picture was already the same.
+            self._candidate, self._candidate_clear = wanted, max(seconds, min(now - since, self.settings.turn_seconds))
             self._candidate_onset = evidence.changed_at if evidence.changed_at is not None else since
         else:
             self._candidate_clear += seconds

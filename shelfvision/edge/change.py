@@ -25,13 +25,15 @@ class ChangeSettings:
     least_outline: float = (
         0.012  # log units a pixel along the change's outline; without an edge it is light, not a thing
     )
+    gap: float = 0.2  # of a facing's width; changes further apart are separate products
     column_share: float = 0.25  # of the slot's height; a pixel column changed that much counts to the change's width
     contour: float = 1.6  # weight of ln(edge strength along the change's outline before / after)
     going_on: float = 1.6  # weight of ln(misfit with the surroundings before / after)
     texture: float = 0.5  # weight of ln(texture inside before / after)
     reference: float = 5.0  # weight of the likeness to known pictures, per unit of share
     belief: float = 0.35  # weight of the log-odds believed before
-    contour_floor: float = 0.03  # log units a pixel, added to edge strengths
+    contour_floor: float = 0.008  # log units a pixel, added to outline strengths
+    texture_floor: float = 0.03  # log units a pixel, added to edge strengths
     misfit_floor: float = 0.03  # log units
     same_product: float = 0.8  # correlation from which a product was only pushed aside
     ambiguous: float = 1.2  # log-odds; below it a pushed product explains the change better
@@ -114,6 +116,30 @@ def gradient(planes: Planes) -> FloatMap:
     return np.asarray(strength)
 
 
+def outline_strength(planes: Planes, piece: Mask) -> float:
+    """How strong edges follow the outline of ``piece``, in log units a pixel.
+
+    Edges across the outline (the texture of what lies on both sides) are taken away from those along it: only the
+    outline of a thing that fills the piece is left.
+    """
+    soft = cv2.GaussianBlur(piece.astype(np.float32), (0, 0), 1.6)
+    normal_x, normal_y = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
+    length = cv2.magnitude(normal_x, normal_y)
+    band = length > 0.25 * float(length.max())
+    if not band.any():
+        return 0.0
+    along_x, along_y = normal_x[band] / length[band], normal_y[band] / length[band]
+    best = 0.0
+    for plane, weight in zip(planes, (1.0, 0.7, 0.7), strict=True):
+        smooth = np.ascontiguousarray(plane)
+        dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=weight / 8)[band]
+        dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=weight / 8)[band]
+        outward = np.abs(dx * along_x + dy * along_y).mean()
+        crossing = np.abs(dx * along_y - dy * along_x).mean()
+        best = max(best, float(outward - 0.9 * crossing))
+    return best
+
+
 def surroundings(planes: Planes, hole: Mask) -> Planes:
     """The picture with the hole filled along each row from the nearest pixels on both sides of it.
 
@@ -163,15 +189,11 @@ def pushed_aside(pair: Pair, view: SlotView) -> float:
 
 def outline_cues(pair: Pair, piece: Mask, settings: ChangeSettings) -> dict[str, float]:
     """The removed-or-abandoned cues: a product has an outline, an empty place goes on like its surroundings."""
-    small = piece.astype(np.uint8)
-    kernel = np.ones((3, 3), np.uint8)
-    band = (cv2.dilate(small, kernel, iterations=2) - cv2.erode(small, kernel, iterations=2)) > 0
-    core = cv2.erode(small, kernel) > 0
+    core = cv2.erode(piece.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if not core.any():
         core = piece
-    edges = [gradient(planes) for planes in (pair.before, pair.after)]
-    outline = [float(edge[band].mean()) + settings.contour_floor for edge in edges]
-    inner = [float(edge[core].mean()) + settings.contour_floor for edge in edges]
+    outline = [outline_strength(planes, piece) + settings.contour_floor for planes in (pair.before, pair.after)]
+    inner = [float(gradient(planes)[core].mean()) + settings.texture_floor for planes in (pair.before, pair.after)]
     gaps = [misfit(planes, piece) + settings.misfit_floor for planes in (pair.before, pair.after)]
     return {
         "outline": max(outline) - settings.contour_floor,
@@ -187,7 +209,9 @@ class ChangeJudge:
     def __init__(self, settings: ChangeSettings) -> None:
         self.settings = settings
 
-    def judge(self, pair: Pair, view: SlotView, references: References, occupied: FloatVector) -> SlotChange:
+    def judge(
+        self, pair: Pair, view: SlotView, references: References, occupied: FloatVector, *, hint: float = 0.0
+    ) -> SlotChange:
         """Say what happened between two settled pictures of a slot.
 
         Args:
@@ -195,6 +219,7 @@ class ChangeJudge:
             view: the slot.
             references: what is known of the slot's looks.
             occupied: (facings,) log-odds that each facing held a product before.
+            hint: log-odds from elsewhere that something went rather than came.
         """
         settings = self.settings
         mask = change_mask(pair, view, settings)
@@ -202,36 +227,69 @@ class ChangeJudge:
             return SlotChange(mask=mask, facings=np.zeros(view.facings))
         likeness = pushed_aside(pair, view) if view.facings == 1 else 0.0
         count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        facings = np.zeros(view.facings)
+        total, weight, pushed = 0.0, 0, False
         cues: dict[str, float] = {}
-        total, weight, units = 0.0, 0, 0
-        pushed = False
+        coming, going = np.zeros_like(mask), np.zeros_like(mask)
         for label in range(1, count):
             piece = labels == label
             size = int(np.count_nonzero(piece & view.inside))
             if size < settings.least_share * view.facing_pixels:
                 continue
             went, cues = self._direction(pair, piece, view, references, occupied)
-            cues["likeness"] = likeness
+            went += hint
+            cues["likeness"], cues["hint"] = likeness, hint
             if cues["outline"] < settings.least_outline:
                 continue
             if abs(went) < settings.ambiguous and likeness > settings.same_product:
                 pushed = True
                 continue
-            share = self._by_column(piece, view)
-            number = min(view.facings, max(1, round(float(share.sum()))))
-            sign = -1 if went > 0 else 1
-            units += sign * number
-            facings += sign * number * share / max(float(share.sum()), 1e-6)
+            (going if went > 0 else coming)[piece] = True
             total += went * size
             weight += size
+        facings = self._moved(coming, view) - self._moved(going, view)
+        units = round(float(facings.sum()))
         return SlotChange(units, total / max(weight, 1), pushed and not units, mask, facings, cues)
+
+    def _moved(self, piece: Mask, view: SlotView) -> FloatVector:
+        """(facings,) units that the changed pixels stand for, by facing; whole units in sum.
+
+        Pieces side by side are one product or several, as wide as they are; pieces one above the other are one.
+        """
+        share = np.zeros(view.facings)
+        if not piece.any():
+            return share
+        profile = self._profile(piece, view)
+        gap = max(1, round(self.settings.gap * view.facing_width))
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], profile, [0]))))
+        runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+        joined = runs[:1]
+        for start, end in runs[1:]:
+            if start - joined[-1][1] < gap:
+                joined[-1] = (joined[-1][0], end)
+            else:
+                joined.append((start, end))
+        widest = max(end - start for start, end in joined)
+        for start, end in joined:
+            if (end - start) * 3 < widest:
+                continue
+            number = max(1, round((end - start) / view.facing_width))
+            columns = np.bincount(view.column[start:end], minlength=view.facings)
+            share += number * columns / columns.sum()
+        return share * min(1.0, view.facings / float(share.sum()))
+
+    def _profile(self, piece: Mask, view: SlotView) -> NDArray[np.int8]:
+        """(w,) 1 for the pixel columns of the slot that changed over enough of their height."""
+        inside = piece & view.inside
+        profile = np.count_nonzero(inside, axis=0) >= self.settings.column_share * view.height
+        if not profile.any():
+            profile = inside.any(axis=0)
+        if not profile.any():
+            profile = view.inside.any(axis=0)
+        return np.asarray(profile, np.int8)
 
     def _by_column(self, piece: Mask, view: SlotView) -> FloatVector:
         """(facings,) width of the change within each facing, in facings."""
-        profile = np.count_nonzero(piece & view.inside, axis=0) >= self.settings.column_share * view.height
-        if not profile.any():
-            profile = (piece & view.inside).any(axis=0)
+        profile = self._profile(piece, view) > 0
         return np.bincount(view.column[profile], minlength=view.facings) / view.facing_width
 
     def _direction(

@@ -14,6 +14,7 @@ from shelfvision.core.tracking import TrackingSettings
 from shelfvision.edge.camera_faults import FaultSettings
 from shelfvision.edge.change import ChangeSettings
 from shelfvision.edge.cold_start import ColdStartSettings
+from shelfvision.edge.evidence import EvidenceSettings
 from shelfvision.edge.film import FilmSettings
 from shelfvision.edge.foreground import ForegroundSettings
 from shelfvision.edge.ghosts import GhostSettings
@@ -34,6 +35,7 @@ class PipelineSettings:
     ghosts: GhostSettings = field(default_factory=GhostSettings)
     change: ChangeSettings = field(default_factory=ChangeSettings)
     cold_start: ColdStartSettings = field(default_factory=ColdStartSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     film: FilmSettings = field(default_factory=FilmSettings)
     slot: SlotWatchSettings = field(default_factory=SlotWatchSettings)
     faults: FaultSettings = field(default_factory=FaultSettings)

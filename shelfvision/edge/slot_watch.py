@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from shelfvision.edge.change import ChangeJudge, FloatVector, Pair, References, 
 from shelfvision.edge.cold_start import ColdStartSettings, guess_occupied
 from shelfvision.edge.film import Film, FilmSettings
 from shelfvision.edge.foreground import Background, Maps
+from shelfvision.edge.inference import ActionScores
 from shelfvision.edge.light import FloatMap, Mask, Planes, Tone, local_light
 from shelfvision.edge.slot_view import SlotView
 
@@ -24,7 +26,34 @@ class SlotWatchSettings:
     resume_seconds: float = 0.4  # a visit that begins so soon after a pause was not seen from its start
     unseen_sure: float = 2.0  # log-odds needed when a change is too faint to stand out in single frames
     sure: float = 0.7  # log-odds needed otherwise
+    touch_confidence: float = 0.8  # of a touch that only the resting hand tells
+    touch_doubt: float = 0.2  # action score below which a resting hand did not touch anything
+    touch_sure: float = 0.7  # action score from which a hand that did not rest touched something
     certain: float = 6.0  # log-odds of a facing whose change was seen
+
+
+class SlotDefaults(Protocol):
+    """The part of all settings that one slot needs; ``PipelineSettings`` has it."""
+
+    @property
+    def cold_start(self) -> ColdStartSettings:
+        """Bounds of the first guess."""
+
+    @property
+    def interactions(self) -> InteractionSettings:
+        """Durations of visits."""
+
+    @property
+    def shelf(self) -> ShelfSettings:
+        """Settings of the state filter."""
+
+    @property
+    def film(self) -> FilmSettings:
+        """How visits are filmed."""
+
+    @property
+    def slot(self) -> SlotWatchSettings:
+        """What is believed when."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,22 +63,15 @@ class SlotWatch:
     Args:
         view: where it lies.
         judge: compares before and after.
-        cold: bounds of the first guess.
-        interactions: durations of visits.
-        shelf: settings of the state filter.
-        film_settings: how visits are filmed.
-        settings: see ``SlotWatchSettings``.
+        defaults: settings of everything that a slot is judged by.
         now: time of the first frame.
     """
 
     view: SlotView
     judge: ChangeJudge
-    cold: ColdStartSettings
-    interactions: InteractionSettings
-    shelf: ShelfSettings
-    film_settings: FilmSettings
-    settings: SlotWatchSettings
+    defaults: SlotDefaults
     now: float
+    settings: SlotWatchSettings = field(init=False)
     filter: SlotFilter = field(init=False)
     visit: VisitWatch = field(init=False)
     film: Film = field(init=False)
@@ -64,9 +86,10 @@ class SlotWatch:
 
     def __post_init__(self) -> None:
         slot = self.view.slot
-        self.filter = SlotFilter(slot.facings, slot.sku, self.shelf, self.now)
-        self.visit = VisitWatch(self.interactions)
-        self.film = Film(self.film_settings)
+        self.settings = self.defaults.slot
+        self.filter = SlotFilter(slot.facings, slot.sku, self.defaults.shelf, self.now)
+        self.visit = VisitWatch(self.defaults.interactions)
+        self.film = Film(self.defaults.film)
         self.occupied = np.zeros(slot.facings)
         self.clear_since = self._resumed_at = self.now
 
@@ -75,13 +98,18 @@ class SlotWatch:
         """Whether the slot itself is seen, settled and known."""
         return self.known and not self.visit.visiting
 
+    @property
+    def obstructed(self) -> bool:
+        """Whether something is in front right now."""
+        return self.reading.covered >= self.defaults.interactions.reach_share
+
     def watch(self, reading: SlotReading, maps: Maps, background: Background, front: Mask, now: float) -> Visit | None:
         """Take in one frame; returns the visit that has just ended, if one has."""
         self.reading = reading
         visit = self.visit.update(reading, now)
         if self.visit.visiting:
             if self.visit.started_at == now:
-                self.film = Film(self.film_settings)
+                self.film = Film(self.defaults.film)
             if self.film.wants(now):
                 # Hands throw shadows; without them the film tells the product's look from the place's.
                 planes, usable = self.view.cut(maps.lit).copy(), ~self.view.cut(maps.changed | maps.clipped)
@@ -89,7 +117,7 @@ class SlotWatch:
                 self.film.take(now, planes, self.view.cut(front))
         if visit is not None:
             self.clear_since = visit.ended_at
-        elif reading.covered >= self.interactions.reach_share:
+        elif reading.covered >= self.defaults.interactions.reach_share:
             self.clear_since = now
         return visit
 
@@ -101,25 +129,57 @@ class SlotWatch:
         where = np.zeros(background.clipped.shape, bool)
         self.view.cut(where)[self.view.near] = True
         background.adopt(where)
-        self.occupied = guess_occupied(self.view.cut(background.planes), self.view, background.noise / 2, self.cold)
+        self.occupied = guess_occupied(
+            self.view.cut(background.planes), self.view, background.noise / 2, self.defaults.cold_start
+        )
 
-    def close(self, visit: Visit, background: Background, clipped: Mask, light: FloatMap) -> Deed | None:
-        """Judge an ended visit by the pictures before and after it. The caller adopts the new picture afterwards."""
+    def doubt(self, *, rebuilt: bool) -> None:
+        """What was taken for the slot's picture was somebody in front, or the shelf was rebuilt.
+
+        A slot whose looks are known from changes that were seen is only doubted when the shelf was rebuilt.
+        """
+        if rebuilt:
+            self.references = References()
+        if self.references.seen is None:
+            self.known = False
+
+    def close(
+        self,
+        visit: Visit,
+        background: Background,
+        *,
+        clipped: Mask,
+        light: FloatMap,
+        scores: ActionScores | None = None,
+        hint: float = 0.0,
+    ) -> Deed | None:
+        """Judge an ended visit by the pictures before and after it. The caller adopts the new picture afterwards.
+
+        Args:
+            visit: the visit.
+            background: the settled shelf as it was before it, with the recent picture.
+            clipped: (H, W) saturated pixels.
+            light: (H, W) shadow that lies on the slot now.
+            scores: what an action classifier says of the visit.
+            hint: its log-odds that something went rather than came.
+        """
         if not self.known:
             return None
         view = self.view
         before, after = view.cut(background.planes).copy(), view.cut(background.recent).copy()
         after[0] -= view.cut(light)
         change = self.judge.judge(
-            Pair(before, after, view.cut(clipped), background.noise / 2), view, self.references, self.occupied
+            Pair(before, after, view.cut(clipped), background.noise / 2),
+            view,
+            self.references,
+            self.occupied,
+            hint=hint,
         )
         self.last_change = change
         witnessed = visit.started_at - self._resumed_at > self.settings.resume_seconds
         bound = self.settings.sure if visit.left_change else self.settings.unseen_sure
         if change.units == 0 or abs(change.log_odds) < bound or change.mask is None:
-            if witnessed and visit.resting >= self.interactions.touch_seconds:
-                return Deed(Action.TOUCH, 1, 0.8, visit.started_at, visit.rested_at, visit.ended_at)
-            return None
+            return self._touch(visit, scores) if witnessed else None
         moments = self.film.moments(before, after, change.mask, visit.started_at, visit.ended_at)
         self._learn(change, before, after)
         turned = moments.lifted_at if change.units < 0 else moments.placed_at
@@ -132,6 +192,17 @@ class SlotWatch:
         else:
             action, contact = Action.PUT_BACK, moments.placed_at
         return Deed(action, abs(change.units), confidence, visit.started_at, contact, max(visit.ended_at, contact))
+
+    def _touch(self, visit: Visit, scores: ActionScores | None) -> Deed | None:
+        """A visit that changed nothing is a touch when the hand rested in the slot, or was seen to touch."""
+        touched, confidence = visit.resting >= self.defaults.interactions.touch_seconds, self.settings.touch_confidence
+        if scores is not None:
+            handled = scores.touch + scores.pick_up + scores.put_back
+            touched = handled >= (self.settings.touch_doubt if touched else self.settings.touch_sure)
+            confidence = float(np.clip(handled, 0, 1))
+        if not touched:
+            return None
+        return Deed(Action.TOUCH, 1, confidence, visit.started_at, visit.rested_at, visit.ended_at)
 
     def _learn(self, change: SlotChange, before: Planes, after: Planes) -> None:
         """Take the change into the belief and keep the looks of both states."""

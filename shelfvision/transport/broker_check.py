@@ -14,7 +14,8 @@ from shelfvision.core.events import to_utc
 from shelfvision.core.findings import Finding
 from shelfvision.core.messages import Ack, DeviceStatus, Health
 from shelfvision.errors import BrokerError
-from shelfvision.transport.mqtt import NO_MATCHING_SUBSCRIBERS, Connection, Incoming, Wakeup, reason_text
+from shelfvision.transport.mqtt import Connection, Incoming, Wakeup
+from shelfvision.transport.reasons import NO_MATCHING_SUBSCRIBERS, reason_text
 from shelfvision.transport.topics import PROBE, Topics
 
 Document = TypeVar("Document", Ack, DeviceStatus)

@@ -16,8 +16,9 @@ from shelfvision.core.events import to_utc
 from shelfvision.core.messages import Ack, CameraStatus, DeviceStatus, Health, SlotState
 from shelfvision.errors import BrokerError, MalformedMessageError, OutboxError
 from shelfvision.transport.event_sender import EventSender
-from shelfvision.transport.mqtt import Backoff, Connection, Wakeup, Will
+from shelfvision.transport.mqtt import Connection, Wakeup, Will
 from shelfvision.transport.outbox import Outbox
+from shelfvision.transport.reconnects import Reconnects
 from shelfvision.transport.retained import RetainedDocuments
 from shelfvision.transport.topics import Topics
 
@@ -25,6 +26,7 @@ _STATUS_SECONDS = 30.0
 _USEFUL_SECONDS = 10.0  # a connection that lived this long was worth having: back to short pauses
 _IDLE_SECONDS = 1.0
 _DRAIN_SECONDS = 1.5  # at the end, wait this long for the next sign of progress
+_GOODBYE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -119,15 +121,17 @@ class EdgeLink:
     # ------------------------------------------------------------------ the link's thread
 
     def _run(self) -> None:
-        backoff = Backoff()
+        reconnects = Reconnects(self._client_id)
         while not self._stopping:
             started, progress = time.monotonic(), self._sender.progress
             connection = Connection(self._broker, self._client_id, wakeup=self._wakeup, will=self._will())
             try:
                 connection.open()
                 self._serve(connection)
-                self._report(f"broker {connection.address}: {connection.lost}")
+                useful = self._sender.progress > progress or time.monotonic() - started > _USEFUL_SECONDS
+                self._report(reconnects.lost(connection, useful=useful))
             except (BrokerError, OutboxError) as error:
+                reconnects.refused()
                 self._report(str(error))
             except Exception as error:  # noqa: BLE001 - a bug must not end the link silently: told, logged, tried anew
                 self._report(f"fault in the device's link: {type(error).__name__}: {error}")
@@ -135,10 +139,7 @@ class EdgeLink:
             finally:
                 self.connected = False
                 connection.close()
-            useful = self._sender.progress > progress or time.monotonic() - started > _USEFUL_SECONDS
-            if useful and not connection.taken_over:
-                backoff.reset()
-            until = time.monotonic() + backoff.pause()
+            until = time.monotonic() + reconnects.pause()
             while not self._stopping and (left := until - time.monotonic()) > 0:
                 self._wakeup.wait(left)
         self._wakeup.close()
@@ -147,8 +148,8 @@ class EdgeLink:
         if not self._by_broker:
             connection.subscribe([self._topics.ack(self._device)])
         self._sender.connected(time.monotonic())
-        self._states.renew()
-        self._publish_status(connection, "online")
+        self._keep_status("online")
+        self._states.renew(first=self._topics.device_status(self._device))
         self.connected = True
         self._fault = None
         status_at = time.monotonic() + _STATUS_SECONDS
@@ -160,7 +161,7 @@ class EdgeLink:
             busy |= self._states.send(connection)
             self._send_health(connection)
             if now >= status_at or self._outbox.notice != told:
-                self._publish_status(connection, "online")
+                self._keep_status("online")
                 status_at, told = now + _STATUS_SECONDS, self._outbox.notice
             if self._stopping:
                 self._finish(connection)
@@ -181,7 +182,7 @@ class EdgeLink:
                 connection.acknowledge(message.mid)
             try:
                 strict_json.loads(message.payload, max_bytes=1024)
-                acks.append(Ack.model_validate_json(message.payload))
+                acks.append(Ack.model_validate_json(message.payload, strict=True))
             except (MalformedMessageError, ValidationError) as error:
                 _log.warning("unreadable acknowledgement ignored", topic=message.topic, fault=str(error)[:200])
         self._sender.settle(acks, now)
@@ -205,10 +206,18 @@ class EdgeLink:
             if done or now >= min(self._deadline, moved + _DRAIN_SECONDS):
                 break
             connection.wait(max(min(0.1, self._deadline - now), 0))
-        self._publish_status(connection, "offline")
-        connection.flush(time.monotonic() + 1)
+        self._keep_status("offline")
+        self._say_goodbye(connection)
 
-    def _publish_status(self, connection: Connection, status: str) -> None:
+    def _say_goodbye(self, connection: Connection) -> None:
+        until = time.monotonic() + _GOODBYE_SECONDS
+        while connection.lost is None and not self._states.settled and time.monotonic() < until:
+            self._states.send(connection)
+            connection.wait(0.05)
+            while connection.published:
+                self._states.answered(*connection.published.popleft())
+
+    def _keep_status(self, status: str) -> None:
         document = DeviceStatus.model_validate(
             {
                 "status": status,
@@ -223,7 +232,7 @@ class EdgeLink:
                 "problem": self._outbox.notice,
             }
         )
-        connection.publish(self._topics.device_status(self._device), document.to_json(), retain=True)
+        self._states.keep(self._topics.device_status(self._device), document.to_json())
 
     def _will(self) -> Will:
         offline = DeviceStatus(status="offline", device=self._device, epoch=self._outbox.epoch, version=__version__)

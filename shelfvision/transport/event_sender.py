@@ -7,11 +7,13 @@ from collections import deque
 import structlog
 
 from shelfvision.core.messages import Ack
-from shelfvision.transport.mqtt import SUCCESS, Connection, reason_text
+from shelfvision.transport.mqtt import Connection
 from shelfvision.transport.outbox import Outbox, Row
+from shelfvision.transport.reasons import SUCCESS, reason_text
 from shelfvision.transport.send_window import SendWindow
 
 _READ_ROWS = 200
+_SURE = 2
 _log = structlog.get_logger(__name__)
 
 
@@ -37,7 +39,10 @@ class EventSender:
         self._outbox = outbox
         self._topic = topic
         self._by_broker = by_broker
-        self._could_be_sent = {outbox.epoch: outbox.last_seq}  # by this process, and before it by another
+        self._at_start = {outbox.epoch: outbox.last_seq}
+        self._could_be_sent = dict(self._at_start)  # by this process, and before it by another
+        self._ahead = 0  # acknowledgements in a row of what was never sent, while something was
+        self._overtaken: set[str] = set()  # epochs in which the service has more than our file
         self._begin()
 
     def connected(self, now: float) -> None:
@@ -136,7 +141,8 @@ class EventSender:
             return
         fitting = [ack for ack in acks if self._is_plausible(ack)]
         if fitting:
-            self._safe(self._epoch, max(ack.seq for ack in fitting), now)
+            highest = max(ack.seq for ack in fitting)
+            self._safe(self._epoch, min(highest, self._could_be_sent.get(self._epoch, highest)), now)
 
     def _settle_by_broker(self, now: float) -> None:
         if self._by_broker and self._settled is not None:
@@ -147,11 +153,21 @@ class EventSender:
         if ack.epoch != self._epoch:
             return False
         if ack.seq <= self._could_be_sent.get(ack.epoch, 0):
+            self._ahead = 0
+            return True
+        if ack.epoch in self._overtaken:
             return True
         _log.warning("acknowledgement of an event that was never sent is ignored", epoch=ack.epoch, seq=ack.seq)
-        if ack.epoch == self._outbox.epoch and ack.seq > self._outbox.last_seq:
-            # an older copy of the file was put back, or somebody makes things up: numbers would be used twice
-            self._outbox.begin_epoch(f"the service acknowledged seq {ack.seq}, which this file has not given out yet")
+        if ack.epoch == self._outbox.epoch and self._window.outstanding:
+            # once may be anybody's error; as the answer to what we have sent it is the service's knowledge: an older
+            # copy of the file was put back, and its numbers are given out a second time
+            self._ahead += 1
+            if self._ahead >= _SURE:
+                self._outbox.begin_epoch(
+                    f"the service already has seq {ack.seq}, which this file has not given out; is it an older copy?",
+                    after=self._at_start.get(ack.epoch, 0),
+                )
+                self._overtaken.add(ack.epoch)
         return False
 
     def _safe(self, epoch: str, seq: int, now: float) -> None:

@@ -159,6 +159,13 @@ class Mosquitto:
             self.stop()
         self.start()
 
+    def allow(self, acl: str) -> None:
+        """Put another access list in force while it runs."""
+        self._acl = acl
+        (self.folder / "acl").write_text(acl)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
     def _signal(self, number: signal.Signals, seconds: float) -> None:
         if self._process is None:
             return

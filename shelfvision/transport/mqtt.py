@@ -1,16 +1,14 @@
 """One MQTT 5 connection, used by one thread: paho's packets and sessions, our own loop and our own errors.
 
-A connection lives once. Whoever wants to stay connected makes a new one with ``Backoff`` in between; nothing of a
+A connection lives once. Whoever wants to stay connected makes a new one with ``Reconnects`` in between; nothing of a
 broken connection (queues, packet ids, half-read packets) reaches the next one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import select
 import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -26,39 +24,17 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from shelfvision.config import BrokerSection
 from shelfvision.errors import BrokerError
+from shelfvision.transport.login import connect_fault, set_credentials
 from shelfvision.transport.quick_client import QuickClient, UserProperties
+from shelfvision.transport.reasons import SESSION_TAKEN_OVER, SUCCESS, reason_text
 
 KEEPALIVE_SECONDS = 8  # paho gives up after two of them: a half-open connection is noticed within 16 s
 CONNECT_SECONDS = 5.0
 _MAX_PACKET_BYTES = 262_144
 _MOST_UNANSWERED = 200  # QoS 1 publishes; fewer where the broker says so
 _BURST = 64
-
-SUCCESS = 0x00
-NO_MATCHING_SUBSCRIBERS = 0x10
-_REASONS = {
-    0x10: "nobody subscribes to it (0x10); is the replenishment service set up?",
-    0x84: "the broker does not speak MQTT 5 (0x84); use Mosquitto 2 or another MQTT 5 broker",
-    0x85: "the broker does not accept our client id (0x85)",
-    0x86: "wrong user name or password (0x86); check broker.username and broker.password",
-    0x87: "not authorised (0x87); check user name, password and the broker's access list",
-    0x88: "the broker is unavailable (0x88)",
-    0x8A: "the broker has banned us (0x8A)",
-    0x8B: "the broker is shutting down (0x8B)",
-    0x8D: "the broker heard nothing from us for too long (0x8D)",
-    0x8E: "another client connected with our client id (0x8E); is a second one running with the same ids?",
-    0x95: "a packet was larger than the broker takes (0x95)",
-    0x97: "the broker's quota is used up (0x97)",
-}
-SESSION_TAKEN_OVER = 0x8E
-
-
-def reason_text(code: int) -> str:
-    """What an MQTT reason code means for the person who has to act."""
-    known = _REASONS.get(code)
-    if known is None:
-        known = f"reason code 0x{code:02X}"
-    return known
+_UNSPECIFIED = 0x80  # so paho calls a connection that ended without a word
+_KEEPALIVE_TIMEOUT = 0x8D
 
 
 @dataclass(slots=True)
@@ -116,24 +92,6 @@ class Wakeup:
         self._sender.close()
 
 
-class Backoff:
-    """Pauses between attempts to connect: 1 to 30 s, doubling, with jitter so that a fleet does not come at once."""
-
-    def __init__(self, first: float = 1.0, longest: float = 30.0) -> None:
-        self._first = first
-        self._longest = longest
-        self._next = first
-
-    def pause(self) -> float:
-        """Seconds to wait before the next attempt."""
-        base, self._next = self._next, min(self._next * 2, self._longest)
-        return base * random.uniform(0.75, 1.25)
-
-    def reset(self) -> None:
-        """The connection has proved useful: begin with short pauses again."""
-        self._next = self._first
-
-
 class Connection:
     """A single MQTT 5 connection. All calls come from the thread that made it; paho's callbacks only note.
 
@@ -141,7 +99,8 @@ class Connection:
         published: (packet id, reason code) of each PUBACK, in order of arrival.
         received: messages, in order of arrival; QoS 1 ones wait for ``acknowledge``.
         lost: why the connection ended; None while it lives.
-        taken_over: it ended because another client came with our client id.
+        taken_over: it ended because another client came with our client id, says the broker.
+        closed_by_broker: it ended from the other side, without a reason.
     """
 
     def __init__(
@@ -161,6 +120,7 @@ class Connection:
         self._unanswered: set[int] = set()
         self.lost: str | None = None
         self.taken_over = False
+        self.closed_by_broker = False
         self.session_present = False
         self._broker = broker
         self._wakeup = wakeup
@@ -204,7 +164,7 @@ class Connection:
         Raises:
             BrokerError: one clear line without the password.
         """
-        _set_credentials(self._client, self._broker)
+        set_credentials(self._client, self._broker)
         try:
             self._client.connect(
                 self._broker.host,
@@ -215,7 +175,7 @@ class Connection:
             )
         except OSError as error:
             self._drop()
-            raise BrokerError(f"broker {self.address}: {_connect_fault(error)}") from None
+            raise BrokerError(f"broker {self.address}: {connect_fault(error, CONNECT_SECONDS)}") from None
         except ValueError as error:
             self._drop()
             raise BrokerError(f"broker {self.address}: {error}") from None
@@ -224,11 +184,18 @@ class Connection:
             self.wait(0.1)
         if self._connected == SUCCESS and self.lost is None:
             return
-        fault = self.lost or "no answer to our connection"
+        fault = "no answer to our connection; does an MQTT broker listen there?"
+        if self.lost is not None:
+            fault = f"{self.lost} before it let us in; {self._closing_hint()}"
         if self._connected not in {None, SUCCESS}:
             fault = reason_text(self._connected or 0)
         self._drop()
         raise BrokerError(f"broker {self.address}: {fault}")
+
+    def _closing_hint(self) -> str:
+        if not self._broker.tls:
+            return "does it want TLS (mqtts://)?"
+        return "does it want a client certificate (broker.cert_file)?"
 
     def subscribe(self, filters: list[str], *, no_local: bool = False) -> None:
         """Subscribe with QoS 1 and wait for the answer.
@@ -364,7 +331,8 @@ class Connection:
             self.taken_over = reason.value == SESSION_TAKEN_OVER
             self.lost = reason_text(reason.value)
         elif self.lost is None:
-            self.lost = "connection lost" if reason.is_failure else "closed"
+            self.closed_by_broker = reason.value == _UNSPECIFIED
+            self.lost = "the broker has gone silent" if reason.value == _KEEPALIVE_TIMEOUT else "connection lost"
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
         self._take_answer(mid, reason.value)
@@ -393,44 +361,3 @@ class Connection:
 
 def _properties(kind: int) -> Properties:
     return Properties(kind)  # type: ignore[no-untyped-call]
-
-
-def _set_credentials(client: paho.Client, broker: BrokerSection) -> None:
-    password = broker.password.get_secret_value() if broker.password is not None else None
-    if broker.password_file is not None:
-        try:
-            password = broker.password_file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise BrokerError(f"broker.password_file {broker.password_file}: cannot be read: {reason}") from None
-    if broker.username is not None or password is not None:
-        client.username_pw_set(broker.username or "", password)
-    if broker.tls:
-        client.tls_set_context(_tls_context(broker))
-
-
-def _tls_context(broker: BrokerSection) -> ssl.SSLContext:
-    for name in ("ca_file", "cert_file", "key_file"):
-        path = getattr(broker, name)
-        if path is not None and not path.is_file():
-            raise BrokerError(f"broker.{name} {path}: no such file")
-    try:
-        context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if broker.cert_file is not None:
-            context.load_cert_chain(broker.cert_file, broker.key_file)
-    except (ssl.SSLError, OSError) as error:
-        raise BrokerError(f"broker TLS files: {error.strerror or error}; check ca_file, cert_file, key_file") from None
-    return context
-
-
-def _connect_fault(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}; check broker.ca_file and the host name"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}; check url and client certificate"
-    if isinstance(error, socket.gaierror):
-        return "no such host; check broker.url"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_SECONDS:.0f} s; check broker.url and the network"
-    return f"cannot be reached: {error.strerror or error}; is it running?"

@@ -14,6 +14,7 @@ VERSION = 1
 PAGE_BYTES = 4096
 _LOG_PAGES = 200  # the write-ahead log is emptied into the file when it has so many
 SEQ_BITS = 40  # a position is epoch number << 40 | seq: one integer key that sorts by (epoch, seq)
+SEQ_MASK = 2**SEQ_BITS - 1
 
 # One table a tier, so that giving up the oldest rows of a tier frees whole pages at once.
 TIERS = ("minor", "normal", "vital")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shelfvision.core.events import KIND_OF_TYPE, Event, EventKind
 from shelfvision.transport.ids import new_epoch
-from shelfvision.transport.outbox_file import SEQ_BITS, TIERS, connect, tier_of
+from shelfvision.transport.outbox_file import SEQ_BITS, SEQ_MASK, TIERS, connect, tier_of
 
 
 @dataclass(slots=True)
@@ -26,6 +26,12 @@ class Rescued:
     last_seq: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
     complete: bool = True  # False: parts of the file could not be read
+
+    def add(self, other: Rescued) -> None:
+        """Take over what only ``other`` has."""
+        self.events = {**other.events, **self.events}
+        self.gaps = {**other.gaps, **self.gaps}
+        self.last_seq = {**other.last_seq, **self.last_seq}
 
     @property
     def epochs(self) -> list[str]:
@@ -57,7 +63,7 @@ def read_all(connection: sqlite3.Connection) -> Rescued:
     ):
         epoch = epochs.get(position >> SEQ_BITS)
         if epoch is not None:
-            found.gaps[epoch, position & (2**SEQ_BITS - 1)] = (first_seq, dropped, when)
+            found.gaps[epoch, position & SEQ_MASK] = (first_seq, dropped, when)
     return found
 
 
@@ -72,7 +78,7 @@ def _key(position: int, payload: str, epochs: dict[int, str]) -> tuple[str, int]
     event = _read_event(payload)
     if event is None:
         return None
-    if epochs.get(position >> SEQ_BITS, event.epoch) != event.epoch or position & (2**SEQ_BITS - 1) != event.seq:
+    if epochs.get(position >> SEQ_BITS, event.epoch) != event.epoch or position & SEQ_MASK != event.seq:
         return None
     return event.epoch, event.seq
 

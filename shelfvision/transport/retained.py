@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from shelfvision.transport.mqtt import Connection, reason_text
+from shelfvision.transport.mqtt import Connection
+from shelfvision.transport.reasons import reason_text
 
 _MOST_WAITING = 8  # payloads of one topic
 _REFUSED = 0x80  # MQTT reason codes from here are failures
@@ -29,14 +30,18 @@ class RetainedDocuments:
         self._unsent: dict[str, list[str]] = {}  # topic to payloads, both in order
         self._on_their_way: dict[int, tuple[str, str]] = {}  # packet id to topic and payload
 
-    def keep(self, topic: str, payload: str, *, each: bool = False) -> None:
+    def keep(self, topic: str, payload: str, *, each: bool = False, again: bool = False) -> None:
         """The topic should hold ``payload``; an empty one clears it. Returns at once.
 
-        With ``each``, readers see every payload in order even when they come faster than they are sent (the oldest
-        go when many wait); without, only the last.
+        Args:
+            topic: where.
+            payload: what.
+            each: readers see every payload in order even when they come faster than they are sent (the oldest go when
+                many wait); without, only the last.
+            again: send it even if the topic holds it already.
         """
         with self._mutex:
-            if self._documents.get(topic, "") == payload and topic in self._documents:
+            if not again and self._documents.get(topic) == payload:
                 return
             self._documents[topic] = payload
             waiting = self._unsent.setdefault(topic, [])
@@ -46,16 +51,17 @@ class RetainedDocuments:
             del waiting[:-_MOST_WAITING]
         self._wake()
 
-    def renew(self) -> None:
-        """A new connection: everything has to be sent again."""
+    def renew(self, first: str | None = None) -> None:
+        """A new connection: everything has to be sent again, beginning with the topic ``first``."""
         with self._mutex:
             lost: dict[str, list[str]] = {}
             for topic, payload in self._on_their_way.values():
                 lost.setdefault(topic, []).append(payload)
             self._on_their_way.clear()
-            for topic, payload in self._documents.items():
-                waiting = lost.get(topic, []) + self._unsent.get(topic, [])
-                self._unsent[topic] = waiting[-_MOST_WAITING:] or [payload]
+            before, self._unsent = self._unsent, {}
+            for topic in sorted(self._documents, key=lambda name: name != first):
+                waiting = lost.get(topic, []) + before.get(topic, [])
+                self._unsent[topic] = waiting[-_MOST_WAITING:] or [self._documents[topic]]
 
     def send(self, connection: Connection) -> bool:
         """Send what is new, as far as the broker takes it; True when something went out."""

@@ -9,11 +9,12 @@ from collections.abc import Callable
 import structlog
 
 from shelfvision.config import BrokerSection
-from shelfvision.core.messages import Ack, Ranking, TaskDocument
+from shelfvision.core.messages import Ranking, TaskDocument
 from shelfvision.errors import BrokerError
 from shelfvision.transport.inbox import InboxStore, IncomingMessage
 from shelfvision.transport.inbox_worker import InboxWorker
-from shelfvision.transport.mqtt import Backoff, Connection, Incoming, Wakeup
+from shelfvision.transport.mqtt import Connection, Incoming, Wakeup
+from shelfvision.transport.reconnects import Reconnects
 from shelfvision.transport.retained import RetainedDocuments
 from shelfvision.transport.topics import PROBE, Topics
 
@@ -59,7 +60,7 @@ class ServiceLink:
         self._wakeup = Wakeup()
         self._documents = RetainedDocuments(self._wakeup.set)
         self._worker = InboxWorker(self._topics, inbox, on_message, on_done=self._wakeup.set)
-        self._acks: dict[str, Ack] = {}  # device to the last one published over this connection
+        self._served = 0  # messages acknowledged to the broker
         self._fault: str | None = None
         self._stopping = False
         self._deadline = 0.0
@@ -110,9 +111,9 @@ class ServiceLink:
     # ------------------------------------------------------------------ the link's thread
 
     def _run(self) -> None:
-        backoff = Backoff()
+        reconnects = Reconnects(self._client_id)
         while not self._stopping:
-            started = time.monotonic()
+            started, served = time.monotonic(), self._served
             connection = Connection(
                 self._broker,
                 self._client_id,
@@ -123,8 +124,10 @@ class ServiceLink:
             try:
                 connection.open()
                 self._serve(connection)
-                self._report(f"broker {connection.address}: {connection.lost}")
+                useful = self._served > served or time.monotonic() - started > _USEFUL_SECONDS
+                self._report(reconnects.lost(connection, useful=useful))
             except BrokerError as error:
+                reconnects.refused()
                 self._report(str(error))
             except Exception as error:  # noqa: BLE001 - a bug must not end the link silently: told, logged, tried anew
                 self._report(f"fault in the service's link: {type(error).__name__}: {error}")
@@ -133,16 +136,13 @@ class ServiceLink:
                 self.connected = False
                 self._worker.forget_connection()
                 connection.close()
-            useful = bool(self._acks) or time.monotonic() - started > _USEFUL_SECONDS
-            if useful and not connection.taken_over:
-                backoff.reset()
-            until = time.monotonic() + backoff.pause()
+            until = time.monotonic() + reconnects.pause()
             while not self._stopping and (left := until - time.monotonic()) > 0:
                 self._wakeup.wait(left)
+        self._wakeup.close()
 
     def _serve(self, connection: Connection) -> None:
         topics = self._topics
-        self._acks.clear()
         self._worker.new_connection()  # it fetches the watermarks, which are published below
         self._documents.renew()
         connection.subscribe(
@@ -171,14 +171,15 @@ class ServiceLink:
         while connection.published:
             self._documents.answered(*connection.published.popleft())
         packets, acks = self._worker.results()
+        for device, ack in acks.items():
+            # also when nothing has changed: a device that sends again does not know what we have
+            self._documents.keep(self._topics.ack(device), ack.to_json(), again=True)
         with connection.together():
-            for device, ack in acks.items():
-                if self._acks.get(device) != ack:
-                    self._acks[device] = ack
-                    connection.publish(self._topics.ack(device), ack.to_json(), retain=True)
             for packet in packets:
                 connection.acknowledge(packet)
-        return self._documents.send(connection)
+            sent = self._documents.send(connection)
+        self._served += len(packets)
+        return sent
 
     def _finished(self, connection: Connection) -> bool:
         return self._worker.idle and self._documents.settled and not connection.received

@@ -11,7 +11,8 @@ import pytest
 from shelfvision.config import BrokerSection
 from shelfvision.errors import BrokerError
 from shelfvision.transport.mosquitto import find_mosquitto, free_port, wait_for_port
-from shelfvision.transport.mqtt import NO_MATCHING_SUBSCRIBERS, SUCCESS, Connection, Wakeup
+from shelfvision.transport.mqtt import Connection, Wakeup
+from shelfvision.transport.reasons import NO_MATCHING_SUBSCRIBERS, SUCCESS
 from shelfvision.transport.topics import Topics
 
 FOLDER = Path(__file__).parents[2] / "edge/mosquitto"

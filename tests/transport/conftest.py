@@ -70,7 +70,7 @@ def rig(tmp_path):
 @pytest.fixture(autouse=True)
 def quick_reconnects(monkeypatch):
     """The pauses of a fleet are too long for tests; their growth has tests of its own."""
-    from shelfvision.transport import edge_link, mqtt, service_link
+    from shelfvision.transport import edge_link, reconnects, service_link
 
     for module in (edge_link, service_link):
-        monkeypatch.setattr(module, "Backoff", lambda: mqtt.Backoff(0.1, 0.5))
+        monkeypatch.setattr(module, "Reconnects", lambda client_id: reconnects.Reconnects(client_id, 0.1, 0.5))

@@ -36,6 +36,7 @@ class Proxy:
         self.accepted += 1
         if self.frozen:
             self._pairs[client] = client  # accepted, never answered
+            self._selector.register(client, selectors.EVENT_READ)
             return
         server = socket.create_connection(("127.0.0.1", self._target))
         for one, other in ((client, server), (server, client)):
@@ -47,13 +48,16 @@ class Proxy:
             data = source.recv(65_536)
             if self.frozen:
                 if not data:
-                    self._selector.unregister(source)
+                    self._drop(source)
                 return
             if data:
                 self._pairs[source].sendall(data)
                 return
         except OSError:
             pass
+        self._drop(source)
+
+    def _drop(self, source: socket.socket) -> None:
         for end in (source, self._pairs.get(source)):
             if end in self._pairs:
                 self._selector.unregister(end)

@@ -95,6 +95,15 @@ def test_birth_status_and_will_tell_whether_the_device_is_there(mosquitto, rig):
     assert json.loads(listener.received[-1].payload)["status"] == "offline"
 
 
+def test_the_birth_comes_before_any_state(mosquitto, rig):
+    listener = listen(rig, mosquitto.section(), ["shelfvision/v1/shop/edge-1/#"])
+    link = rig.edge(mosquitto.section(), rig.outbox())
+    for slot in ("a", "b", "c"):
+        link.publish_slot_state(slot_state(slot=slot))
+    wait_until(lambda: len(heard(listener)) >= 4)
+    assert listener.received[0].topic == T.device_status("edge-1")
+
+
 def test_a_device_that_vanishes_leaves_its_will(mosquitto, rig):
     from shelfvision.transport.mqtt import Will
 

@@ -312,6 +312,43 @@ class TestDamage:
         assert rows
         assert events(open_outbox())[-1] == stored[-1][-1]
 
+    def test_a_place_taken_by_another_agent_is_told_and_nothing_is_lost_meanwhile(self, tmp_path, open_outbox):
+        """Everything is deleted, lock included, and a second agent starts before the first one notices."""
+        outbox = open_outbox()
+        before = outbox.append(drafts(10))
+        for path in tmp_path.glob("outbox.sqlite*"):
+            path.unlink()
+        rival = open_outbox()
+        for _ in range(2):
+            with pytest.raises(OutboxError, match="another agent"):
+                outbox.append(drafts(1, start=10))
+        assert [event.seq for event in events(outbox)] == list(range(1, 11))
+        rival.close()
+        for path in tmp_path.glob("outbox.sqlite*"):
+            path.unlink()
+        after = outbox.append(drafts(1, start=10))
+        assert events(outbox)[:10] == before
+        assert outbox.read(outbox.lowest().position + 9, 1)[0].seq == after[0].seq
+
+    def test_a_file_that_cannot_be_made_anew_now_is_tried_again_later(self, tmp_path, open_outbox, monkeypatch):
+        from shelfvision.transport import outbox as module
+
+        outbox = open_outbox()
+        before = outbox.append(drafts(10))
+        (tmp_path / "outbox.sqlite").unlink()
+        real = module.fill_fresh
+
+        def full(*_args, **_settings):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(module, "fill_fresh", full)
+        with pytest.raises(OutboxError, match="cannot be made anew"):
+            outbox.append(drafts(1, start=10))
+        monkeypatch.setattr(module, "fill_fresh", real)
+        outbox.append(drafts(1, start=10))
+        assert outbox.backlog == 11
+        assert events(outbox)[:10] == before
+
     def test_the_new_epoch_sorts_above_the_old_one_even_when_the_clock_went_back(self, tmp_path, open_outbox):
         outbox = open_outbox(clock=lambda: 2_000_000_000.0)
         outbox.append(drafts(3))
