@@ -52,7 +52,7 @@ def demo(
     """Show everything on this machine: simulated cameras, embedded broker, agent, service, web page."""
     from shelfvision.transport.broker import EmbeddedBroker
 
-    show = _Show(patience=2.0 if seconds else 15.0, browser=browser)
+    show = _Show(patience=2.0 if seconds else 15.0, browser=browser, seed=seed)
     stop = _StopFlag()
     with tempfile.TemporaryDirectory(prefix="shelfvision-demo-") as name, EmbeddedBroker() as broker:
         folder = Path(name)
@@ -145,6 +145,7 @@ class _Show:
     """Follows the store over MQTT, prints what happens, and plays the staff; its clock starts with it."""
 
     patience: float
+    seed: int
     browser: bool
     counts: Counter[str] = field(default_factory=Counter)
     first_event: float | None = None
@@ -159,7 +160,7 @@ class _Show:
         self._staff = SimulatedStaff(_STAFF, patience=self.patience)
         self._tasks: dict[str, TaskDocument] = {}
         self._states: dict[str, str] = {}
-        _, slots, products = store_plan(_CAMERA)
+        _, slots, products = store_plan(_CAMERA, self.seed)
         names = {product.sku: product.name for product in products}
         self._names = {slot.id: names[slot.sku] for slot in slots}
 
@@ -288,7 +289,7 @@ def _write_site(folder: Path, broker_port: int, seed: int) -> Path:
 
     from shelfvision.sim.stores import store_plan
 
-    size, slots, products = store_plan(_CAMERA)
+    size, slots, products = store_plan(_CAMERA, seed)
     orders = folder / "orders"
     site = {
         "store": {"id": _STORE, "name": "Demo store"},

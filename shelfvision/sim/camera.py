@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 from shelfvision.errors import CameraError
 from shelfvision.sim.commands import Spool
-from shelfvision.sim.scene import Picture, Scene
-from shelfvision.sim.stores import STORES, SimulatedStore
-from shelfvision.sim.world import World
+from shelfvision.sim.footage import Footage, Picture
+from shelfvision.sim.stores import STORES, build_store
+from shelfvision.sim.visits import ScriptOptions
 
 _FPS = 10.0
 _FPS_LIMIT = 60.0
@@ -20,7 +20,7 @@ _FPS_LIMIT = 60.0
 class SimulatedAddress:
     """What follows ``sim:`` in a camera's source."""
 
-    store: SimulatedStore
+    store: str
     seed: int = 1
     fps: float = _FPS
     control: Path | None = None
@@ -48,7 +48,7 @@ def parse_address(text: str) -> SimulatedAddress:
     if not 0.1 <= fps <= _FPS_LIMIT:  # also catches NaN
         raise CameraError(f"source {shown!r}: fps must be from 0.1 to {_FPS_LIMIT:g}")
     control = options.get("control")
-    return SimulatedAddress(STORES[name], seed, fps, Path(control) if control else None)
+    return SimulatedAddress(name, seed, fps, Path(control) if control else None)
 
 
 class SimulatedShelf:
@@ -56,12 +56,12 @@ class SimulatedShelf:
 
     def __init__(self, address: SimulatedAddress) -> None:
         self.address = address
-        self.world = World(address.store, address.seed, fps=address.fps, attended=address.control is not None)
-        self._scene = Scene(address.store, address.seed)
+        store = build_store(address.store, address.seed)
+        self.footage = Footage(
+            store, address.seed, fps=address.fps, script=ScriptOptions(attended=address.control is not None)
+        )
         try:
-            self._spool = (
-                None if address.control is None else Spool(address.control, [slot.id for slot in address.store.slots])
-            )
+            self._spool = None if address.control is None else Spool(address.control, [slot.id for slot in store.slots])
         except OSError as error:
             raise CameraError(f"simulated camera: control folder {address.control}: {error.strerror}") from None
 
@@ -69,12 +69,12 @@ class SimulatedShelf:
         """The next picture, after passing over ``skip`` others undrawn."""
         if self._spool is not None:
             for order in self._spool.orders():
-                self.world.refill(order)
+                self.footage.order(order)
         for _ in range(skip):
-            self.world.step()
-        view = self.world.step()
-        while self.world.done:
-            order = self.world.done.pop(0)
-            if self._spool is not None:
-                self._spool.finish(order)
-        return self._scene.render(view)
+            self.footage.step(draw=False)
+        frame = self.footage.step()
+        if self._spool is not None:
+            while self.footage.script.done:
+                self._spool.finish(self.footage.script.done.pop(0))
+        assert frame.image is not None
+        return frame.image.copy()

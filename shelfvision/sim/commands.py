@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from shelfvision.sim.world import Refill
+from shelfvision.sim.script import Order
 
 _NAME = re.compile(r"^refill-(.+)\.json$")
 
@@ -23,16 +23,16 @@ class Spool:
         self._slots = sorted(slots, key=len, reverse=True)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def orders(self) -> list[Refill]:
+    def orders(self) -> list[Order]:
         """The refills that are asked for now, by name; files with other names or slots are left alone."""
         found = []
         for path in sorted(self._folder.iterdir()):
             match = _NAME.match(path.name)
             slot = next((slot for slot in self._slots if match and match[1].startswith(f"{slot}-")), None)
             if match and slot is not None and (key := match[1][len(slot) + 1 :]):
-                found.append(Refill(slot, key))
+                found.append(Order(slot, key))
         return found
 
-    def finish(self, refill: Refill) -> None:
+    def finish(self, order: Order) -> None:
         """Take a done order away."""
-        (self._folder / f"refill-{refill.slot}-{refill.key}.json").unlink(missing_ok=True)
+        (self._folder / f"refill-{order.slot}-{order.key}.json").unlink(missing_ok=True)

@@ -12,19 +12,19 @@ from shelfvision.edge.simulated import SimulatedCamera
 from shelfvision.errors import CameraError
 from shelfvision.sim.camera import SimulatedShelf, parse_address
 from shelfvision.sim.commands import Spool
-from shelfvision.sim.world import Refill
+from shelfvision.sim.script import Order
 
 
 def test_an_address_is_taken_apart() -> None:
     address = parse_address("corner?seed=7&fps=5&control=/x/y")
-    assert (address.store.name, address.seed, address.fps, address.control) == ("corner", 7, 5.0, Path("/x/y"))
+    assert (address.store, address.seed, address.fps, address.control) == ("corner", 7, 5.0, Path("/x/y"))
     assert parse_address("table").control is None
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("kiosk", "there are table, corner"),
+        ("kiosk", "there are corner, aisle, chiller, table"),
         ("", "no simulated store"),
         ("table?sed=1", "unknown option 'sed'"),
         ("table?seed=x", "must be numbers"),
@@ -51,7 +51,7 @@ def test_orders_are_read_from_file_names_and_other_files_are_left_alone(tmp_path
         "x",
     ):
         (folder / name).touch()
-    assert set(spool.orders()) == {Refill("a", "k1"), Refill("a-1", "k2")}
+    assert set(spool.orders()) == {Order("a", "k1"), Order("a-1", "k2")}
     for order in spool.orders():
         spool.finish(order)
         spool.finish(order)
@@ -65,16 +65,16 @@ def test_orders_are_read_from_file_names_and_other_files_are_left_alone(tmp_path
 
 def test_an_order_file_brings_the_products_back_and_is_removed_then(tmp_path: Path) -> None:
     shelf = SimulatedShelf(parse_address(f"table?seed=1&fps=5&control={tmp_path}"))
-    while not (empty := [slot for slot, intervals in shelf.world.empty.items() if intervals]):
+    while not (empty := [slot for slot, units in shelf.footage.script.stock.items() if not units]):
         shelf.picture()
     order = tmp_path / f"refill-{empty[0]}-0123abcd.json"
     order.write_text("{}")
-    for _ in range(5 * 12):
+    for _ in range(5 * 20):
         shelf.picture()
         if not order.exists():
             break
     assert not order.exists()
-    assert shelf.world.empty[empty[0]][-1][1] is not None
+    assert shelf.footage.script.stock[empty[0]] > 0
 
 
 def test_the_camera_runs_in_real_time_and_within_the_limit() -> None:
@@ -84,7 +84,7 @@ def test_the_camera_runs_in_real_time_and_within_the_limit() -> None:
     assert time.monotonic() - began >= 0.45
     assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
     assert all(later.time > earlier.time for earlier, later in pairwise(frames))
-    assert frames[0].size == (640, 360)
+    assert frames[0].size == (1280, 720)
     camera.close()
 
 

@@ -1,0 +1,157 @@
+"""Painting on a part of a canvas: polygons, warped pictures and sprites, with the map of what belongs to which unit."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfvision.sim.pack_sprite import SEEN, Sprite
+from shelfvision.sim.palette import Colour
+
+Image = NDArray[np.uint8]
+_LIMIT = 30_000.0  # OpenCV's fixed-point drawing overflows beyond
+
+
+class Layer:
+    """A rectangle of a canvas that is painted back to front."""
+
+    def __init__(self, box: tuple[int, int, int, int]) -> None:
+        """Args: box: left, top, right, bottom of the rectangle in canvas pixels, ends exclusive."""
+        self.left, self.top = box[0], box[1]
+        self.image: Image = np.zeros((box[3] - box[1], box[2] - box[0], 3), np.uint8)
+        self.ids = np.zeros(self.image.shape[:2], np.int32)  # 0: no unit
+        self._mask = np.zeros(self.image.shape[:2], np.uint8)
+
+    def _local(self, corners: NDArray[np.floating]) -> NDArray[np.int32]:
+        local = np.clip(np.asarray(corners, float) - (self.left, self.top), -_LIMIT, _LIMIT)
+        return np.round(local * 16).astype(np.int32)
+
+    def polygon(self, corners: NDArray[np.floating], colour: Colour) -> None:
+        """Fill a polygon with smooth edges; what it covers belongs to no unit."""
+        if len(corners) < 3:
+            return
+        points = self._local(corners)
+        cv2.fillPoly(self.image, [points], colour, cv2.LINE_AA, 4)
+        cv2.fillPoly(self.ids, [points], 0, cv2.LINE_8, 4)
+
+    def polygons(self, corners: NDArray[np.floating], colour: Colour) -> None:
+        """Fill many small polygons (n, k, 2) of the background at once; what belongs to units is left alone."""
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        size = np.array(self.image.shape[1::-1])
+        inside = ((high >= (self.left, self.top)) & (low <= size + (self.left, self.top))).all(axis=1)
+        cv2.fillPoly(self.image, list(self._local(corners[inside])), colour, cv2.LINE_AA, 4)
+
+    def lines(self, segments: list[NDArray[np.floating]], colour: Colour, thickness: int) -> None:
+        """Open lines; too thin to hide a unit."""
+        cv2.polylines(
+            self.image,
+            [self._local(line) for line in segments if len(line) >= 2],
+            False,
+            colour,
+            thickness,
+            cv2.LINE_AA,
+            4,
+        )
+
+    def _window(self, corners: NDArray[np.floating]) -> tuple[int, int, int, int] | None:
+        """Pixels of this layer (left, top, right, bottom) that a quadrilateral with a border of one can touch."""
+        low, high = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 2
+        x1, y1 = max(int(low[0]) - self.left, 0), max(int(low[1]) - self.top, 0)
+        x2, y2 = min(int(high[0]) - self.left, self.image.shape[1]), min(int(high[1]) - self.top, self.image.shape[0])
+        return None if x1 >= x2 or y1 >= y2 else (x1, y1, x2, y2)
+
+    def backdrop(self, picture: Image, canvas_size: tuple[int, int]) -> None:
+        """Fill the layer with its part of a picture that is stretched over the whole canvas."""
+        height, width = self.image.shape[:2]
+        if (width, height) == canvas_size:
+            cv2.resize(picture, canvas_size, dst=self.image, interpolation=cv2.INTER_LINEAR)
+            return
+        ratio_x, ratio_y = picture.shape[1] / canvas_size[0], picture.shape[0] / canvas_size[1]
+        # the same pixel centres as ``cv2.resize`` uses
+        offset = (self.left + 0.5) * ratio_x - 0.5, (self.top + 0.5) * ratio_y - 0.5
+        matrix = np.array([[ratio_x, 0, offset[0]], [0, ratio_y, offset[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        self.image[:] = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def panel(self, picture: Image, matrix: NDArray[np.float64]) -> None:
+        """Paint an opaque picture of the background through a map to the canvas, with hard edges; quick."""
+        height, width = self.image.shape[:2]
+        shift = np.array([[1, 0, -self.left], [0, 1, -self.top], [0, 0, 1]], np.float64)
+        cv2.warpPerspective(
+            picture,
+            shift @ matrix,
+            (width, height),
+            dst=self.image,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
+
+    def picture(self, picture: Image, matrix: NDArray[np.float64], *, gain: float = 1.0, identity: int = 0) -> None:
+        """Paint an opaque (h, w, 3) or covering (h, w, 4, colour times cover) picture through a map to the canvas."""
+        height, width = picture.shape[:2]
+        edges = np.array(
+            [[[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]]], np.float64
+        )
+        corners = cv2.perspectiveTransform(edges, matrix)[0]
+        window = self._window(corners)
+        if window is None:
+            return
+        x1, y1, x2, y2 = window
+        shift = np.array([[1, 0, -(self.left + x1)], [0, 1, -(self.top + y1)], [0, 0, 1]], np.float64)
+        size = x2 - x1, y2 - y1
+        target, ids = self.image[y1:y2, x1:x2], self.ids[y1:y2, x1:x2]
+        if picture.shape[2] == 3:
+            mask = np.zeros(size[::-1], np.uint8)
+            cv2.fillConvexPoly(
+                mask, np.round((corners - (self.left + x1, self.top + y1)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
+            )
+            warped = cv2.warpPerspective(
+                picture, shift @ matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            if gain != 1.0:
+                warped = cv2.convertScaleAbs(warped, alpha=gain)
+            inverse = cv2.merge([cv2.bitwise_not(mask)] * 3)
+            kept = cv2.multiply(target, inverse, scale=1 / 255)
+            cv2.add(kept, cv2.multiply(warped, cv2.merge([mask] * 3), scale=1 / 255), dst=target)
+        else:
+            warped = cv2.warpPerspective(picture, shift @ matrix, size, flags=cv2.INTER_LINEAR)
+            blue, green, red, mask = cv2.split(warped)
+            colour = cv2.merge([blue, green, red])
+            if gain != 1.0:
+                colour = cv2.convertScaleAbs(colour, alpha=gain)
+            inverse = cv2.bitwise_not(mask)
+            kept = cv2.multiply(target, cv2.merge([inverse, inverse, inverse]), scale=1 / 255)
+            cv2.add(kept, colour, dst=target)
+        np.copyto(ids, identity, where=mask >= SEEN)
+
+    def sprite(self, sprite: Sprite, matrix: NDArray[np.float64], identity: int, gain: float) -> None:
+        """Paint a package; its pixels belong to ``identity``."""
+        self.picture(sprite.pixels, matrix, gain=gain, identity=identity)
+
+    def darken(self, polygons: list[NDArray[np.floating]], strength: float, spread: float) -> None:
+        """Soft shadows: fill polygons, blur them by ``spread`` pixels, take away up to ``strength`` of the light."""
+        if not polygons or strength <= 0:
+            return
+        everything = np.concatenate(polygons)
+        pad = 3 * spread
+        window = self._window(np.stack([everything.min(axis=0) - pad, everything.max(axis=0) + pad]))
+        if window is None:
+            return
+        x1, y1, x2, y2 = window
+        factor = 4 if spread >= 3 else 2
+        # a coarse grid that is the same whatever part of the canvas is painted, with room for the blur around it
+        room = factor * (int(pad / factor) + 3)
+        left, top = ((edge - room) // factor * factor for edge in (self.left + x1, self.top + y1))
+        right, bottom = (-(-(edge + room) // factor) * factor for edge in (self.left + x2, self.top + y2))
+        mask = np.zeros(((bottom - top) // factor, (right - left) // factor), np.uint8)
+        for corners in polygons:
+            local = np.clip((corners - (left, top) + 0.5) / factor - 0.5, -_LIMIT, _LIMIT)
+            cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), round(255 * strength), cv2.LINE_AA, 4)
+        width = max(int(spread / factor) * 2 + 1, 1)
+        soft = cv2.blur(cv2.blur(mask, (width, width)), (3, 3))
+        full = cv2.resize(soft, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        x, y = self.left + x1 - left, self.top + y1 - top
+        mask = full[y : y + y2 - y1, x : x + x2 - x1]
+        target = self.image[y1:y2, x1:x2]
+        cv2.multiply(target, cv2.merge([cv2.bitwise_not(mask)] * 3), dst=target, scale=1 / 255)

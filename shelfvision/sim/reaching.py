@@ -1,0 +1,253 @@
+"""People in stills: hands that reach for a product, hold one or carry one away, with what they hide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfvision.sim.compositing import Canvas, Matrix, Stamp, placing
+from shelfvision.sim.scene import Scene, Unit
+from shelfvision.sim.space import hold_point, project
+from shelfvision.sim.stocking import Place
+from shelfvision.sim.wardrobe import ARM_CM, RADII, HandStamps, Wardrobe
+
+Image = NDArray[np.uint8]
+PEOPLE = 10  # in the cast of one store
+_HALF = 127
+_COVERED = -1  # in the instance map: an arm, a sleeve or a body, which is neither a product nor an empty place
+_BODY_DISTANCE = 120.0  # cm; nearer cameras see arms only
+_MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
+
+
+@dataclass(frozen=True, slots=True)
+class HandSeen:
+    """A hand in a still."""
+
+    identity: int
+    silhouette: float  # pixels that it would cover uncut
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSeen:
+    """A product that is carried in a hand."""
+
+    identity: int
+    silhouette: float
+    sku: str
+    family: str
+
+
+@dataclass(slots=True)
+class Peopled:
+    """A still with people: the picture, who is who in it."""
+
+    image: Image
+    instance_map: NDArray[np.int32]
+    hands: list[HandSeen] = field(default_factory=list)
+    held: list[HeldSeen] = field(default_factory=list)
+
+
+def make_cast(seed: int) -> Wardrobe:
+    """The people of one store."""
+    return Wardrobe(seed, people=PEOPLE, hand_scale=12.0, body_scale=4.0, max_bytes=60_000_000)
+
+
+def add_people(scene: Scene, cast: Wardrobe, rng: np.random.Generator) -> Peopled:
+    """Let one or two hands reach into a scene; units that they carry away are taken off the shelf.
+
+    Returns:
+        The scene's picture and instance map with them; without anybody when no unit can be reached.
+    """
+    targets = _targets(scene, rng, int(rng.integers(1, 4)))
+    deeds = [str(rng.choice(("hold", "carry", "hover"), p=(0.4, 0.4, 0.2))) for _ in targets]
+    first = max((place.identity for slot in scene.slots for place in slot.places), default=0) + 1
+    plans = []
+    for (unit, place), deed in zip(targets, deeds, strict=True):
+        done = deed
+        following = scene.next_unit(unit.slot)
+        if deed == "carry" and (following is None or following.identity != unit.identity):
+            done = "hold"
+        plans.append((unit, place, done))
+    for unit, _, deed in plans:
+        if deed == "carry":
+            scene.set_units(unit.slot, scene.slot(unit.slot).count - 1)
+    painter = _Painter(scene, cast, rng, first)
+    for unit, place, deed in plans:
+        painter.reach(unit, place, deed)
+    return painter.result
+
+
+def _targets(scene: Scene, rng: np.random.Generator, count: int) -> list[tuple[Unit, Place]]:
+    """Units in front whose middle is well inside the picture, each of another slot."""
+    width, height = scene.settings.size
+    found: dict[str, tuple[Unit, Place]] = {}
+    for slot in scene.slots:
+        following = scene.next_unit(slot.id)
+        for place in slot.present:
+            standing = place.row == 0 and abs(place.lean) < 20
+            if not standing or (slot.id in found and place.identity != (following and following.identity)):
+                continue
+            x, y, scale = project(scene.camera, hold_point(place, "level"))
+            inside = 0.08 * width < x < 0.92 * width and 0.1 * height < y < 0.85 * height
+            if inside and scale >= _MIN_SCALE:
+                unit = next(unit for unit in scene.units(slot.id) if unit.identity == place.identity)
+                found[slot.id] = unit, place
+    names = sorted(found)
+    chosen = rng.permutation(len(names))[:count]
+    return [found[names[i]] for i in chosen]
+
+
+class _Painter:
+    def __init__(self, scene: Scene, cast: Wardrobe, rng: np.random.Generator, first_identity: int) -> None:
+        self._scene, self._cast, self._rng = scene, cast, rng
+        self._next = first_identity
+        self._canvas = Canvas(scene.settings.size)
+        self._canvas.begin(scene.render())
+        self._light = scene.light()
+        self.result = Peopled(self._canvas.image, scene.instance_map.copy())
+
+    def reach(self, unit: Unit, place: Place, deed: str) -> None:
+        """One person's hand at a unit."""
+        scene, rng, camera = self._scene, self._rng, self._scene.camera
+        table = scene.fixture.kind == "table"
+        approach = "above" if table and rng.random() < 0.6 else str(rng.choice(("low", "low", "level")))
+        mirrored = bool(rng.random() < 0.5)
+        point = hold_point(place, approach)
+        home = point.copy()
+        if deed == "hover":
+            point = point + np.array(
+                [rng.normal(0, 4), rng.normal(0, 3), place.pack.size_cm[2] / 2 + rng.uniform(3, 22)]
+            )
+        elif deed == "carry":
+            out = float(rng.uniform(14, 14 + 0.35 * scene.settings.distance_cm))
+            point = point + np.array([rng.normal(0, 6), rng.uniform(1, 9), min(out, scene.settings.distance_cm * 0.6)])
+        x, y, scale = project(camera, point)
+        half = place.pack.size_cm[0] / 2
+        held = max(min(half, RADII[-1]), 0.8)
+        side = -1.0 if mirrored else 1.0
+        person = int(rng.integers(PEOPLE))
+        tilt = float(rng.normal(0, 10)) if deed != "hold" else 0.0
+        at = (x + side * max(half - held, 0.0) * scale, y)
+        far = scene.settings.distance_cm > _BODY_DISTANCE and not table
+        stamps = self._cast.hand(person, approach, held, 0.2 if deed == "hover" else 1.0, short=far)
+        degrees = tilt * 0.6
+        body = None
+        if far:
+            body = self._body(person, point, side)
+            degrees += _turn_to(stamps, at, body[2], mirrored=mirrored)
+        matrix = placing(stamps.hold, at, scale=scale / stamps.pixels_per_cm, degrees=degrees, mirrored=mirrored)
+        wrist = matrix @ np.array([*stamps.wrist, 1.0])
+        if body is None:
+            arm = self._cast.arm(person, approach)
+            ratio = scale / arm.pixels_per_cm
+            along = placing(
+                arm.wrist, (float(wrist[0]), float(wrist[1])), scale=ratio, degrees=degrees, mirrored=mirrored
+            )
+            if self._ends_in_view(arm, along):
+                return
+            self._hide(arm.whole, along)
+        else:
+            self._limb(person, wrist, body[2], scale)
+        identity = self._next
+        self._next += 1
+        self._hide(stamps.whole, matrix)
+        self._claim(stamps.skin, matrix, identity)
+        if deed == "carry":
+            self._carry(unit, place, home, point, tilt)
+        elif deed == "hold":
+            self._restore(unit.identity)
+        if deed != "hover":
+            self._canvas.draw(self._lit(stamps.front), matrix)
+            self._claim(stamps.front, matrix, _COVERED)
+            self._claim(stamps.skin, matrix, identity, within=stamps.front)
+        if body is not None:
+            self._hide(body[0], body[1])
+        area = float(np.count_nonzero(stamps.skin.pixels[..., 3] > _HALF)) * (scale / stamps.pixels_per_cm) ** 2
+        self.result.hands.append(HandSeen(identity, area))
+
+    def _body(self, person: int, point: NDArray[np.float64], side: float) -> tuple[Stamp, Matrix, tuple[float, float]]:
+        """A person who stands in front of the shelf, beside what the hand reaches for, and the shoulder's pixel."""
+        rng, camera = self._rng, self._scene.camera
+        yaw = float(rng.choice((-30, 0, 30)))
+        made = self._cast.body(person, yaw, None, (False, side > 0) if side < 0 else (False, False))
+        feet = np.array([point[0] + side * rng.uniform(16, 34), 0.0, max(point[2] + 22.0, 0.0) + rng.uniform(18, 36)])
+        feet[2] = min(feet[2], camera.position[2] - 45.0)
+        x, y, scale = project(camera, feet + np.array([0.0, 110.0, 0.0]))
+        turned = float(np.degrees(np.arctan2(*(camera.axes()[0, [1, 0]]))))
+        anchor = made.feet[0], made.feet[1] - 110.0 * made.pixels_per_cm
+        matrix = placing(anchor, (x, y), scale=scale / made.pixels_per_cm, degrees=turned)
+        shoulder = matrix @ np.array([*made.shoulders[1 if side < 0 else 0], 1.0])
+        return made.body, matrix, (float(shoulder[0]), float(shoulder[1]))
+
+    def _limb(self, person: int, wrist: NDArray[np.float64], shoulder: tuple[float, float], scale: float) -> None:
+        limb = self._cast.limb(person)
+        top = limb.shoulders[0]
+        own = np.array(limb.feet) - np.array(top)
+        span = wrist - np.array(shoulder)
+        ratio = scale / limb.pixels_per_cm
+        degrees = float(np.degrees(np.arctan2(-span[0], span[1])))
+        stretch = max(float(np.linalg.norm(span)), 1.0) / (float(np.linalg.norm(own)) * ratio)
+        self._hide(limb.body, placing(top, shoulder, scale=ratio, degrees=degrees, stretch=stretch))
+
+    def _ends_in_view(self, arm: HandStamps, matrix: Matrix) -> bool:
+        """Whether the cut end of an arm would be seen."""
+        width, height = self._scene.settings.size
+        angle = np.radians(arm.arm_degrees)
+        tip = np.array(arm.wrist) + ARM_CM * 0.82 * arm.pixels_per_cm * np.array([np.cos(angle), np.sin(angle)])
+        x, y = matrix @ np.array([*tip, 1.0])
+        return bool(-0.02 * width < x < 1.02 * width and -0.02 * height < y < 1.02 * height)
+
+    def _carry(
+        self, unit: Unit, place: Place, home: NDArray[np.float64], point: NDArray[np.float64], tilt: float
+    ) -> None:
+        """Draw a unit that was taken off the shelf where the hand is."""
+        scene = self._scene
+        x0, y0, scale0 = project(scene.camera, home)
+        x, y, scale = project(scene.camera, point)
+        around = placing((x0, y0), (x, y), scale=scale / scale0, degrees=tilt)
+        matrix = (np.vstack([around, [0, 0, 1]]) @ np.vstack([scene.standing(unit.identity), [0, 0, 1]]))[:2]
+        stamp = Stamp(scene.unlit_sprite(unit.identity))
+        self._canvas.draw(self._lit(stamp), matrix)
+        identity = self._next
+        self._next += 1
+        self._claim(stamp, matrix, identity)
+        area = scene.silhouette(unit.identity) * (scale / scale0) ** 2
+        self.result.held.append(HeldSeen(identity, area, place.pack.sku, place.pack.family))
+
+    def _restore(self, identity: int) -> None:
+        """Draw a standing unit over the hand whose fingers are behind it."""
+        mask = (self._scene.instance_map == identity).astype(np.uint8)
+        cv2.copyTo(self._scene.render(), mask, self._canvas.image)
+        np.copyto(self.result.instance_map, identity, where=mask > 0)
+
+    def _lit(self, stamp: Stamp) -> Stamp:
+        channels = cv2.split(stamp.pixels)
+        lit = [
+            cv2.convertScaleAbs(part, alpha=float(gain)) for part, gain in zip(channels[:3], self._light, strict=True)
+        ]
+        return Stamp(np.asarray(cv2.merge([*(cv2.min(part, channels[3]) for part in lit), channels[3]]), np.uint8))
+
+    def _hide(self, stamp: Stamp, matrix: Matrix) -> None:
+        self._canvas.draw(self._lit(stamp), matrix)
+        self._claim(stamp, matrix, _COVERED)
+
+    def _claim(self, stamp: Stamp, matrix: Matrix, identity: int, *, within: Stamp | None = None) -> None:
+        found = self._canvas.mask_of(stamp, matrix)
+        if found is None:
+            return
+        region, mask = found
+        inside = mask > _HALF
+        if within is not None and (other := self._canvas.mask_of(within, matrix)) is not None:
+            inside &= other[1] > _HALF
+        part = self.result.instance_map[region.y1 : region.y2, region.x1 : region.x2]
+        np.copyto(part, identity, where=inside)
+
+
+def _turn_to(stamps: HandStamps, at: tuple[float, float], shoulder: tuple[float, float], *, mirrored: bool) -> float:
+    """Degrees by which a hand is turned so that its wrist points about to the shoulder."""
+    wanted = np.degrees(np.arctan2(shoulder[1] - at[1], shoulder[0] - at[0]))
+    own = 180.0 - stamps.arm_degrees if mirrored else stamps.arm_degrees
+    return float(np.clip((wanted - own + 180) % 360 - 180, -95, 95))

@@ -1,0 +1,157 @@
+"""What is to be seen in a still, read off the map of which pixel belongs to which unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfvision.sim.reaching import HandSeen, HeldSeen
+from shelfvision.sim.scene import Scene
+
+CATEGORIES = ({"id": 1, "name": "product"}, {"id": 2, "name": "gap"}, {"id": 3, "name": "hand"})
+MIN_PIXELS = 20  # fewer are nobody's annotation
+MIN_VISIBILITY = 0.08
+IGNORE_VISIBILITY = 0.3  # less visible units are marked ``iscrowd``: neither found nor missed
+IGNORE_SIDE = 7  # likewise units narrower than this many pixels
+GAP_VISIBILITY = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Boxes of everything in an instance map, by identity."""
+
+    boxes: NDArray[np.int64]  # (n + 1, 4) left, top, right, bottom, ends exclusive; zeros where nothing is seen
+    pixels: NDArray[np.int64]  # (n + 1,)
+
+
+def seen_in(instance_map: NDArray[np.int32], identities: int) -> Seen:
+    """Boxes and pixels of identities 1 to ``identities``.
+
+    The picture is cut into runs of equal pixels along its rows, so that each is looked at once.
+    """
+    height, width = instance_map.shape
+    change = np.ones((height, width), bool)
+    np.not_equal(instance_map[:, 1:], instance_map[:, :-1], out=change[:, 1:])
+    starts = np.flatnonzero(change)
+    ends = np.append(starts[1:], height * width)
+    owner = instance_map.ravel()[starts]
+    kept = (owner > 0) & (owner <= identities)
+    starts, ends, owner = starts[kept], ends[kept], owner[kept]
+    rows, lefts = np.divmod(starts, width)
+    rights = lefts + (ends - starts)
+    boxes = np.zeros((identities + 1, 4), np.int64)
+    boxes[:, :2] = max(height, width) + 1
+    np.minimum.at(boxes[:, 0], owner, lefts)
+    np.minimum.at(boxes[:, 1], owner, rows)
+    np.maximum.at(boxes[:, 2], owner, rights)
+    np.maximum.at(boxes[:, 3], owner, rows + 1)
+    pixels = np.bincount(owner, weights=ends - starts, minlength=identities + 1).astype(np.int64)
+    boxes[pixels == 0] = 0
+    return Seen(boxes, pixels)
+
+
+def annotate(
+    scene: Scene,
+    instance_map: NDArray[np.int32],
+    hands: Sequence[HandSeen] = (),
+    held: Sequence[HeldSeen] = (),
+    *,
+    prefix: str = "",
+) -> list[dict[str, object]]:
+    """COCO annotations of a still, without ids.
+
+    Args:
+        scene: what was rendered.
+        instance_map: (h, w) which unit or hand each pixel belongs to, hands included.
+        hands: with identities beyond those of the units.
+        held: products in hands, likewise.
+        prefix: put before each SKU.
+
+    Returns:
+        One dictionary for each product, gap and hand: category_id, bbox (left, top, width, height), area, iscrowd,
+        visibility, truncated; products besides sku, family, slot, row, stack, misplaced, fallen; gaps slot, sku.
+    """
+    units = scene.units()
+    highest = max((thing.identity for things in (units, hands, held) for thing in things), default=0)
+    seen = seen_in(instance_map, highest)
+    height, width = instance_map.shape
+    found: list[dict[str, object]] = []
+
+    def entry(category: int, box: Sequence[int], area: int, visibility: float, *, ignored: bool) -> dict[str, object]:
+        left, top, right, bottom = (int(v) for v in box)
+        return {
+            "category_id": category,
+            "bbox": [left, top, right - left, bottom - top],
+            "area": int(area),
+            "iscrowd": int(ignored),
+            "visibility": round(min(visibility, 1.0), 3),
+            "truncated": left == 0 or top == 0 or right == width or bottom == height,
+        }
+
+    for unit in units:
+        area = int(seen.pixels[unit.identity])
+        if area < MIN_PIXELS:
+            continue
+        visibility = area / max(scene.silhouette(unit.identity), 1.0)
+        if visibility < MIN_VISIBILITY:
+            continue
+        box = seen.boxes[unit.identity]
+        small = min(box[2] - box[0], box[3] - box[1]) < IGNORE_SIDE
+        ignored = bool(small or visibility < IGNORE_VISIBILITY)
+        found.append(
+            entry(1, box, area, visibility, ignored=ignored)
+            | {
+                "sku": prefix + unit.sku,
+                "family": unit.family,
+                "slot": unit.slot,
+                "row": unit.row,
+                "stack": unit.stack,
+                "misplaced": unit.misplaced,
+                "fallen": unit.fallen,
+            }
+        )
+    for carried in held:
+        area = int(seen.pixels[carried.identity])
+        visibility = area / max(carried.silhouette, 1.0)
+        if area >= MIN_PIXELS and visibility >= MIN_VISIBILITY:
+            truth = entry(1, seen.boxes[carried.identity], area, visibility, ignored=visibility < IGNORE_VISIBILITY)
+            found.append(truth | {"sku": prefix + carried.sku, "family": carried.family, "held": True})
+    for slot, polygon in scene.gaps():
+        mask = gap_mask(polygon, instance_map)
+        if mask is None:
+            continue
+        free, whole = mask
+        area = int(np.count_nonzero(free))
+        rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
+        if area < 12 * MIN_PIXELS or area < GAP_VISIBILITY * whole:
+            continue
+        box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        if min(box[2] - box[0], box[3] - box[1]) >= IGNORE_SIDE:
+            found.append(entry(2, box, area, area / whole, ignored=False) | {"slot": slot.id, "sku": prefix + slot.sku})
+    for hand in hands:
+        area = int(seen.pixels[hand.identity])
+        if area >= MIN_PIXELS:
+            visibility = area / max(hand.silhouette, 1.0)
+            found.append(entry(3, seen.boxes[hand.identity], area, visibility, ignored=visibility < IGNORE_VISIBILITY))
+    return found
+
+
+def gap_mask(polygon: NDArray[np.floating], instance_map: NDArray[np.int32]) -> tuple[NDArray[np.bool_], float] | None:
+    """Pixels of an empty facing that no unit or hand covers, (h, w), and its whole area in pixels, cut or not.
+
+    None when it is out of the picture.
+    """
+    height, width = instance_map.shape
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    if high[0] < 1 or high[1] < 1 or low[0] > width - 2 or low[1] > height - 2:
+        return None
+    whole = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(whole, [np.round(np.clip(polygon, -15_000, 15_000) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    x, y = polygon[:, 0], polygon[:, 1]
+    area = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+    inside = whole.astype(bool)
+    return inside & (instance_map == 0), float(max(area, 1.0))
