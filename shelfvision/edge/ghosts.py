@@ -17,10 +17,12 @@ from shelfvision.edge.scene import Piece
 class GhostSettings:
     """When a still blob in front of slots is let go. Durations in seconds."""
 
-    look_seconds: float = 1.5  # a blob that has been still for so long is looked at
-    again_seconds: float = 1.0  # between two looks
+    look_seconds: float = 0.8  # a blob that has been still for so long is looked at
+    again_seconds: float = 0.4  # between two looks
     sure: float = 2.0  # log-odds that the thing is in the background and not in the picture
     accept_seconds: float = 4.0  # a still thing that no border cuts is a product of odd size after this
+    rebuilt_seconds: float = 30.0  # most of the picture has been different, and still, for so long: another shelf
+    rebuilt_share: float = 0.5  # of the picture
     same: float = 0.7  # share of a blob that was let go before: it is the same one
 
 
@@ -31,6 +33,7 @@ class Released:
     slot: int  # index
     since: float  # nothing has moved there since
     stranger: bool  # what the background held there came in from the picture's border: never a product
+    rebuilt: bool  # nearly the whole picture has changed for good
 
 
 class GhostWatch:
@@ -63,15 +66,18 @@ class GhostWatch:
             if np.count_nonzero(self._released[window] & piece.mask) >= self.settings.same * piece.blob.area:
                 piece.front = False
                 continue
-            still = now - float(np.percentile(maps.still_since[window][piece.mask], 94))
-            if not look or still < self.settings.look_seconds:
+            if not look:
+                continue
+            still = piece.still_for(maps, now)
+            if still < self.settings.look_seconds:
                 continue
             self._looked_at = now
+            rebuilt = maps.changed_share >= self.settings.rebuilt_share and still >= self.settings.rebuilt_seconds
             odd = not piece.cut and still >= self.settings.accept_seconds
-            if odd or self._is_ghost(piece, background, maps):
+            if rebuilt or odd or self._is_ghost(piece, background, maps):
                 self._released[window] |= piece.mask
                 piece.front = False
-                released += [Released(index, now - still, piece.cut) for index in piece.slots]
+                released += [Released(index, now - still, piece.cut, rebuilt) for index in piece.slots]
         return released
 
     def _is_ghost(self, piece: Piece, background: Background, maps: Maps) -> bool:

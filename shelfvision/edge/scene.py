@@ -37,6 +37,11 @@ class Piece:
     slots: list[int] = field(default_factory=list)  # indices of the slots that it touches
     tip: tuple[float, float] = (0.0, 0.0)  # working pixels: the point furthest from where it enters the picture
 
+    def still_for(self, maps: Maps, now: float) -> float:
+        """Seconds for which nearly all of it has not moved."""
+        x1, y1, x2, y2 = self.blob.box
+        return now - float(np.percentile(maps.still_since[y1:y2, x1:x2][self.mask], 94))
+
 
 def furthest_point(mask: Mask, box: tuple[int, int, int, int], shape: tuple[int, int]) -> tuple[float, float]:
     """The tip of a blob: its pixel that is furthest from where it is cut by the picture's border.

@@ -64,6 +64,12 @@ class SlotView:
         """Working-pixel box of the view, ends exclusive."""
         return self.left, self.top, self.right, self.bottom
 
+    def holds(self, place: tuple[float, float]) -> bool:
+        """Whether a place in working pixels lies in the slot or its nearest surroundings."""
+        x, y = int(place[0]) - self.left, int(place[1]) - self.top
+        height, width = self.near.shape
+        return 0 <= x < width and 0 <= y < height and bool(self.near[y, x])
+
     def cut(self, values: NDArray[Value]) -> NDArray[Value]:
         """The view's part of maps (..., H, W): (..., h, w), not copied."""
         return values[..., self.top : self.bottom, self.left : self.right]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -31,6 +32,30 @@ class SlotWatchSettings:
     certain: float = 6.0  # log-odds of a facing whose change was seen
 
 
+class SlotDefaults(Protocol):
+    """The part of all settings that one slot needs; ``PipelineSettings`` has it."""
+
+    @property
+    def cold_start(self) -> ColdStartSettings:
+        """Bounds of the first guess."""
+
+    @property
+    def interactions(self) -> InteractionSettings:
+        """Durations of visits."""
+
+    @property
+    def shelf(self) -> ShelfSettings:
+        """Settings of the state filter."""
+
+    @property
+    def film(self) -> FilmSettings:
+        """How visits are filmed."""
+
+    @property
+    def slot(self) -> SlotWatchSettings:
+        """What is believed when."""
+
+
 @dataclass(slots=True, eq=False)
 class SlotWatch:
     """Everything that is remembered of one slot.
@@ -38,22 +63,15 @@ class SlotWatch:
     Args:
         view: where it lies.
         judge: compares before and after.
-        cold: bounds of the first guess.
-        interactions: durations of visits.
-        shelf: settings of the state filter.
-        film_settings: how visits are filmed.
-        settings: see ``SlotWatchSettings``.
+        defaults: settings of everything that a slot is judged by.
         now: time of the first frame.
     """
 
     view: SlotView
     judge: ChangeJudge
-    cold: ColdStartSettings
-    interactions: InteractionSettings
-    shelf: ShelfSettings
-    film_settings: FilmSettings
-    settings: SlotWatchSettings
+    defaults: SlotDefaults
     now: float
+    settings: SlotWatchSettings = field(init=False)
     filter: SlotFilter = field(init=False)
     visit: VisitWatch = field(init=False)
     film: Film = field(init=False)
@@ -68,9 +86,10 @@ class SlotWatch:
 
     def __post_init__(self) -> None:
         slot = self.view.slot
-        self.filter = SlotFilter(slot.facings, slot.sku, self.shelf, self.now)
-        self.visit = VisitWatch(self.interactions)
-        self.film = Film(self.film_settings)
+        self.settings = self.defaults.slot
+        self.filter = SlotFilter(slot.facings, slot.sku, self.defaults.shelf, self.now)
+        self.visit = VisitWatch(self.defaults.interactions)
+        self.film = Film(self.defaults.film)
         self.occupied = np.zeros(slot.facings)
         self.clear_since = self._resumed_at = self.now
 
@@ -79,13 +98,18 @@ class SlotWatch:
         """Whether the slot itself is seen, settled and known."""
         return self.known and not self.visit.visiting
 
+    @property
+    def obstructed(self) -> bool:
+        """Whether something is in front right now."""
+        return self.reading.covered >= self.defaults.interactions.reach_share
+
     def watch(self, reading: SlotReading, maps: Maps, background: Background, front: Mask, now: float) -> Visit | None:
         """Take in one frame; returns the visit that has just ended, if one has."""
         self.reading = reading
         visit = self.visit.update(reading, now)
         if self.visit.visiting:
             if self.visit.started_at == now:
-                self.film = Film(self.film_settings)
+                self.film = Film(self.defaults.film)
             if self.film.wants(now):
                 # Hands throw shadows; without them the film tells the product's look from the place's.
                 planes, usable = self.view.cut(maps.lit).copy(), ~self.view.cut(maps.changed | maps.clipped)
@@ -93,7 +117,7 @@ class SlotWatch:
                 self.film.take(now, planes, self.view.cut(front))
         if visit is not None:
             self.clear_since = visit.ended_at
-        elif reading.covered >= self.interactions.reach_share:
+        elif reading.covered >= self.defaults.interactions.reach_share:
             self.clear_since = now
         return visit
 
@@ -105,10 +129,17 @@ class SlotWatch:
         where = np.zeros(background.clipped.shape, bool)
         self.view.cut(where)[self.view.near] = True
         background.adopt(where)
-        self.occupied = guess_occupied(self.view.cut(background.planes), self.view, background.noise / 2, self.cold)
+        self.occupied = guess_occupied(
+            self.view.cut(background.planes), self.view, background.noise / 2, self.defaults.cold_start
+        )
 
-    def doubt(self) -> None:
-        """What was taken for the slot's picture was somebody in front; a slot whose looks are known is not doubted."""
+    def doubt(self, *, rebuilt: bool) -> None:
+        """What was taken for the slot's picture was somebody in front, or the shelf was rebuilt.
+
+        A slot whose looks are known from changes that were seen is only doubted when the shelf was rebuilt.
+        """
+        if rebuilt:
+            self.references = References()
         if self.references.seen is None:
             self.known = False
 
@@ -164,7 +195,7 @@ class SlotWatch:
 
     def _touch(self, visit: Visit, scores: ActionScores | None) -> Deed | None:
         """A visit that changed nothing is a touch when the hand rested in the slot, or was seen to touch."""
-        touched, confidence = visit.resting >= self.interactions.touch_seconds, self.settings.touch_confidence
+        touched, confidence = visit.resting >= self.defaults.interactions.touch_seconds, self.settings.touch_confidence
         if scores is not None:
             handled = scores.touch + scores.pick_up + scores.put_back
             touched = handled >= (self.settings.touch_doubt if touched else self.settings.touch_sure)
