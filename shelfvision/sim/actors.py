@@ -81,6 +81,11 @@ class Actors:
         self._canvas = canvas
         self._held = lru_cache(maxsize=24)(self._make_held)
 
+    def forget(self, identity: int) -> None:
+        """The unit at a place is another one from now on."""
+        del identity  # few places are kept, and they are soon made again
+        self._held.cache_clear()
+
     def draw(self, visit: Visit, now: float, background: Picture, seen: list[BoxTruth] | None) -> None:
         """Draw somebody; what is seen of hands and carried products is added to ``seen`` if given."""
         acts = [

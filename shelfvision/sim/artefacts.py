@@ -25,7 +25,7 @@ def _noise_tile() -> NDArray[np.uint8]:
 
     blotches = cv2.GaussianBlur(white(3), (0, 0), 1.8) * 4.0
     field = 0.8 * white(1) + 0.36 * white(3) + 0.5 * blotches
-    return np.clip(128.5 + 20 * field, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128.5 + 20 * field, 0, 255), np.uint8)
 
 
 def add_noise(image: Image, strength: float, rng: np.random.Generator) -> Image:
@@ -85,7 +85,7 @@ def video_traces(image: Image, strength: float) -> Image:
     coded = cv2.imencode(
         ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x221111]
     )[1]
-    decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     # the codec's in-loop filter: smooth only across block edges
     smooth = cv2.blur(decoded, (3, 3))
     edge_columns, edge_rows = np.arange(width) % 8, np.arange(height) % 8

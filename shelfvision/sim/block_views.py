@@ -102,7 +102,7 @@ def _paint_faces(
         if plain is not None:
             cv2.fillConvexPoly(pixels, outline, plain, cv2.LINE_AA, 4)
         else:
-            _paint_face(pack, face, spot, pixels, prints[face.name], pixels_per_cm, back=back)
+            _paint_face(pack, face, spot, pixels, prints[face.name], p=pixels_per_cm, back=back)
         _paint_edges(pack, face, spot, pixels, pixels_per_cm)
     return pixels, cover
 
@@ -124,8 +124,8 @@ def _paint_face(
     spot: NDArray[np.floating],
     pixels: Image,
     size_cm: tuple[float, float],
-    p: float,
     *,
+    p: float,
     back: bool,
 ) -> None:
     """Warp a face's print to its corners ``spot`` (4, 2)."""
@@ -150,7 +150,9 @@ def _paint_face(
         warped = cv2.warpPerspective(printed, turned, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if pack.material == "glossy" and face.name == "front":
         ramp = np.repeat(np.linspace(1.1, 0.9, size[1], dtype=np.float32)[:, None], size[0], axis=1)
-        warped = multiply_light(warped, ramp * np.float32(face.light), 0.04 * np.clip(ramp - 0.95, 0, 1))
+        warped = multiply_light(
+            np.asarray(warped, np.uint8), ramp * np.float32(face.light), 0.04 * np.clip(ramp - 0.95, 0, 1)
+        )
     elif face.light != 1.0:
         warped = cv2.convertScaleAbs(warped, alpha=face.light)
     cv2.copyTo(warped, mask, pixels[top:bottom, left:right])
@@ -173,7 +175,7 @@ def _face_print(pack: Packaging, name: str, width: float, height: float, pixels_
     assert pack.design is not None
     shape = max(round(height * pixels_per_cm), 3), max(round(width * pixels_per_cm), 3)
     if pack.member is not None:
-        return _wrapped_members(pack, name, shape, pixels_per_cm)
+        return _wrapped_members(pack, name, shape)
     if name == "front" and not back:
         return paint_front(pack.design, width, height, pixels_per_cm)
     return paint_back(pack.design, width, height, pixels_per_cm)
@@ -184,7 +186,7 @@ def _member_front(member: Packaging) -> Image:
     return round_front(member, 16.0)
 
 
-def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int], pixels_per_cm: float) -> Image:
+def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int]) -> Image:
     """Cans or bottles side by side under clear film."""
     assert pack.member is not None
     assert pack.design is not None

@@ -146,7 +146,7 @@ class Canvas:
         moved = matrix.copy()
         moved[:, 2] -= (region.x1, region.y1)
         size = (region.x2 - region.x1, region.y2 - region.y1)
-        warped = cv2.warpAffine(pixels, moved, size, flags=cv2.INTER_LINEAR)
+        warped = np.asarray(cv2.warpAffine(pixels, moved, size, flags=cv2.INTER_LINEAR), np.uint8)
         if max(abs(smear[0]), abs(smear[1])) >= 2.5:
             warped = _smeared(warped, smear)
         return region, warped
@@ -171,7 +171,8 @@ def shadow_stamp(sprite: Image, blur: float, shrink: int = 8) -> tuple[Stamp, fl
     alpha = sprite[..., 3]
     size = (max(1, alpha.shape[1] // shrink), max(1, alpha.shape[0] // shrink))
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    small = cv2.copyMakeBorder(small, *[SHADOW_MARGIN] * 4, cv2.BORDER_CONSTANT)
+    around = (SHADOW_MARGIN, SHADOW_MARGIN, SHADOW_MARGIN, SHADOW_MARGIN)
+    small = cv2.copyMakeBorder(small, *around, cv2.BORDER_CONSTANT, value=0)
     soft = cv2.GaussianBlur(small, (0, 0), min(max(blur / shrink, 0.6), SHADOW_MARGIN / 3))
     pixels = np.zeros((*soft.shape, 4), np.uint8)
     pixels[..., 3] = soft

@@ -190,7 +190,9 @@ def to_sprite(colour: FloatArray, form: Relief) -> Sprite:
     """Shrink a supersampled picture, (h, w, 3) BGR from 0 to 255, to the finished sprite; edges become soft."""
     alpha = form.alpha
     if form.size[0] * 1.6 > alpha.shape[1]:
-        alpha = cv2.GaussianBlur(alpha, (0, 0), 0.6)  # little supersampling: soften the outline instead
+        alpha = np.asarray(
+            cv2.GaussianBlur(alpha, (0, 0), 0.6), np.float32
+        )  # little supersampling: soften the outline instead
     small = cv2.resize(alpha, form.size, interpolation=cv2.INTER_AREA)
     mixed = cv2.resize(colour * alpha[..., None], form.size, interpolation=cv2.INTER_AREA)
     plain = mixed / np.maximum(small[..., None], 1e-3)
@@ -203,7 +205,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], sigmas: Sequence[flo
     for sigma in sigmas:
         step = max(1, int(sigma / 2))
         small = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2), np.float32)
-        small = cv2.GaussianBlur(small, (0, 0), max(sigma / step, 0.5))
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), max(sigma / step, 0.5)), np.float32)
         small /= max(float(small.std()), 1e-6)
         total += cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC)
     return total / np.float32(np.sqrt(max(len(sigmas), 1)))

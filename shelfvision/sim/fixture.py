@@ -104,9 +104,21 @@ def make_fixture(
         hsv(rng.random(), 0.8, rng.uniform(0.4, 0.8)) if settings.fixture == "endcap" or rng.random() < 0.25 else None
     )
     return Fixture(
-        settings.fixture, tuple(boards), left, left + width, float(rng.uniform(32, 52)), height, float(rng.uniform(3.2, 5.0)), settings.back,
-        board_colour, rail_colour, back_colour, header, bay, tuple(left + bay * i for i in range(settings.bays + 1)),
-    )  # fmt: skip
+        kind=settings.fixture,
+        boards=tuple(boards),
+        left=left,
+        right=left + width,
+        depth=float(rng.uniform(32, 52)),
+        height=height,
+        rail=float(rng.uniform(3.2, 5.0)),
+        back=settings.back,
+        board_colour=board_colour,
+        rail_colour=rail_colour,
+        back_colour=back_colour,
+        header=header,
+        bay=bay,
+        uprights=tuple(left + bay * i for i in range(settings.bays + 1)),
+    )
 
 
 def _hang(goods: Sequence[tuple[float, bool]], count: int, rng: np.random.Generator) -> NDArray[np.float64]:

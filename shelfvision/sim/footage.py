@@ -13,7 +13,7 @@ from shelfvision.sim.doors import Doors
 from shelfvision.sim.scene import Unit
 from shelfvision.sim.script import Change, Order, StoreScript
 from shelfvision.sim.sensor import Sensor, SensorOptions
-from shelfvision.sim.shoppers import Visit
+from shelfvision.sim.shoppers import Reach, Visit
 from shelfvision.sim.space import project
 from shelfvision.sim.stores import SimulatedStore
 from shelfvision.sim.visits import ScriptOptions
@@ -85,6 +85,8 @@ class Footage:
         self._doors = Doors(scene, seed) if store.kind.front == "door" else None
         self._behind_glass: Picture | None = self._base.copy() if self._doors else None
         self._angles: list[float] | None = None  # of the doors as they stand in that picture
+        self._known = 0  # reaches of the script that were looked at
+        self._coming: list[Reach] = []  # of these, with units to a place, that have not begun
         self._still: list[tuple[Unit, Region, BoxTruth]] | None = None  # units on the shelf, nothing in front
         self._bays = {slot.id: (slot.left + slot.right) / 2 for slot in store.slots}
 
@@ -127,9 +129,27 @@ class Footage:
             self._angles = angles
         return self._behind_glass
 
+    def _swap_packs(self, now: float) -> None:
+        """Units that come to a place are of the slot's own product or of another one."""
+        self._coming += [reach for reach in self.script.reaches[self._known :] if reach.brings]
+        self._known = len(self.script.reaches)
+        begun = sorted((reach for reach in self._coming if reach.start <= now), key=lambda reach: reach.start)
+        self._coming = [reach for reach in self._coming if reach.start > now]
+        for reach in begun:
+            slot = self._slots[reach.slot]
+            place, pack = slot.places[reach.order], reach.pack or slot.pack
+            if place.pack is pack:
+                continue
+            if self._shown[slot.id] > slot.capacity - reach.order - 1:  # frames were passed over: it stands there still
+                self._scene.set_units(slot.id, slot.capacity - reach.order - 1)
+                self._shown[slot.id] = slot.capacity - reach.order - 1
+            self._scene.swap_pack(slot.id, place.identity, pack)
+            self._actors.forget(place.identity)
+
     def _restock(self, now: float) -> None:
         """Bring the scene up to date: stock, and units that are drawn apart because a hand moves them."""
         wanted = dict(self.script.stock)
+        self._swap_packs(now)
         for visit in self.script.visits:
             for reach in visit.reaches:
                 if reach.turns(now):

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.figure import Balls, Relief, Sprite, noise, relief, shade, to_sprite
+from shelfvision.sim.hand_pose import FINGERS, THUMB, Pose, X, Y, Z, finger_bones, thumb_bones, turn
+from shelfvision.sim.palette import hsv
 
 FloatArray = NDArray[np.float32]
 
@@ -42,6 +44,15 @@ class Part(IntEnum):
 _GROUPS = (0, 0, 0, 1, 1, 2)  # skin, cloth, strap
 
 
+Colour = tuple[float, float, float]
+"""BGR, 0 to 255."""
+
+
+def _colour(values: NDArray[np.float64]) -> Colour:
+    blue, green, red = (float(value) for value in values)
+    return blue, green, red
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Skin and clothes of one person."""
@@ -61,168 +72,26 @@ class Look:
 def draw_look(rng: np.random.Generator) -> Look:
     """A person at random."""
     skin = np.array(_SKIN[rng.integers(len(_SKIN))], float) * rng.uniform(0.92, 1.08) + rng.normal(0, 3, 3)
-    hue = rng.integers(180)
     vivid = rng.random() < 0.45
-    tone = np.uint8([[[hue, rng.integers(90, 210) if vivid else rng.integers(0, 60), rng.integers(25, 215)]]])
-    sleeve = cv2.cvtColor(tone, cv2.COLOR_HSV2BGR)[0, 0].astype(float)
+    tone = hsv(rng.random(), rng.uniform(0.35, 0.82) if vivid else rng.uniform(0, 0.24), rng.uniform(0.1, 0.85))
+    sleeve = np.array(tone, float)
     second = np.clip(sleeve * rng.uniform(0.4, 0.8) if rng.random() < 0.5 else sleeve + rng.uniform(40, 110), 5, 240)
     short = rng.random() < 0.25
     painted = rng.random() < 0.15
     nails = skin * 0.35 + np.array([165, 165, 228]) * 0.65
     if painted:
-        nails = cv2.cvtColor(np.uint8([[[rng.integers(180), 190, rng.integers(90, 220)]]]), cv2.COLOR_HSV2BGR)[0, 0]
+        nails = np.array(hsv(rng.random(), 0.75, rng.uniform(0.35, 0.86)), float)
     return Look(
-        skin=tuple(float(c) for c in np.clip(skin, 15, 250)),
+        skin=_colour(np.clip(skin, 15, 250)),
         size=float(rng.uniform(0.9, 1.1)),
-        sleeve=tuple(float(c) for c in sleeve),
-        sleeve_second=tuple(float(c) for c in second),
+        sleeve=_colour(sleeve),
+        sleeve_second=_colour(second),
         pattern=str(rng.choice(["plain", "plain", "plain", "rings", "checks", "knit"])),
         sleeve_begins=float(rng.uniform(30, 34) if short else rng.uniform(1.0, 7.0)),
         thickness=float(rng.uniform(0.2, 0.8)),
         strap=bool(rng.random() < 0.2),
-        nails=tuple(float(c) for c in nails),
+        nails=_colour(nails),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Joint angles in degrees; lists go from index to little finger."""
-
-    knuckles: tuple[float, float, float, float]  # bend of the first joints
-    middles: tuple[float, float, float, float]
-    tips: tuple[float, float, float, float]
-    spread: tuple[float, float, float, float]  # sideways, positive towards the thumb
-    thumb_out: float  # thumb away from the palm's plane (opposition)
-    thumb_side: float  # thumb away from the index finger
-    thumb_bend: float
-
-    def towards(self, other: Pose, share: float) -> Pose:
-        """A pose between this one (0) and another (1)."""
-
-        def mix(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, float, float, float]:
-            first, second, third, fourth = (x + share * (y - x) for x, y in zip(a, b, strict=True))
-            return first, second, third, fourth
-
-        return Pose(
-            mix(self.knuckles, other.knuckles),
-            mix(self.middles, other.middles),
-            mix(self.tips, other.tips),
-            mix(self.spread, other.spread),
-            self.thumb_out + share * (other.thumb_out - self.thumb_out),
-            self.thumb_side + share * (other.thumb_side - self.thumb_side),
-            self.thumb_bend + share * (other.thumb_bend - self.thumb_bend),
-        )
-
-
-RELAXED = Pose((14, 20, 26, 32), (22, 28, 32, 34), (12, 14, 16, 18), (5, 1, -3, -8), 32, 34, 14)
-OPEN = Pose((6, 8, 10, 12), (14, 16, 16, 18), (8, 8, 8, 8), (9, 2, -5, -13), 48, 50, 4)
-FIST = Pose((72, 78, 80, 82), (88, 90, 90, 88), (48, 50, 50, 50), (2, 0, -2, -4), 50, 12, 40)
-
-
-_FINGERS = (  # knuckle (x to the thumb side, y to the fingertips, z to the back of the hand), bones, radii
-    ((2.5, 9.0, 0.2), (4.4, 2.5, 1.9), (1.04, 0.93, 0.84, 0.68)),
-    ((0.5, 9.5, 0.4), (4.8, 2.9, 2.0), (1.06, 0.95, 0.86, 0.7)),
-    ((-1.4, 9.0, 0.2), (4.5, 2.7, 2.0), (1.0, 0.9, 0.82, 0.66)),
-    ((-3.1, 8.1, -0.2), (3.6, 2.1, 1.8), (0.9, 0.78, 0.71, 0.57)),
-)
-_THUMB_ROOT = (1.9, 1.7, -0.9)
-_THUMB = ((4.4, (1.6, 1.12)), (3.0, (1.08, 0.98)), (2.4, (0.98, 0.76)))
-_PALM_CM = 2.0  # from the middle of the hand to the palm's skin
-_X, _Y, _Z = np.eye(3, dtype=np.float32)
-
-
-def grip(radius_cm: float) -> Pose:
-    """Fingers and thumb wrapped around a round thing of the given radius that lies across the palm.
-
-    Finger bones are chords of a circle around the thing: a chord of length L spans 2 asin(L / 2R).
-    """
-    around = radius_cm + 0.95
-    bends = []
-    for _, lengths, _ in _FINGERS:
-        spans = [2 * np.rad2deg(np.arcsin(min(0.98, length / 2 / around))) for length in lengths]
-        bends.append(
-            (min(82, spans[0] / 2 + 9), min(95, (spans[0] + spans[1]) / 2), min(60, (spans[1] + spans[2]) / 2))
-        )
-    first, second, third = (tuple(float(bend[joint]) for bend in bends) for joint in range(3))
-    open_share = float(np.clip((radius_cm - 1.2) / 4.3, 0, 1))
-    return Pose(
-        first,  # type: ignore[arg-type] - four fingers
-        second,  # type: ignore[arg-type]
-        third,  # type: ignore[arg-type]
-        (3 + 4 * open_share, 1, -2 - 3 * open_share, -5 - 6 * open_share),
-        84,
-        42 + 24 * open_share,
-        34 - 22 * open_share,
-    )
-
-
-def grip_point(radius_cm: float) -> tuple[float, float, float]:
-    """Where the middle of that thing is, in hand axes."""
-    return (0.0, 7.6 + 0.15 * radius_cm, -_PALM_CM - radius_cm)
-
-
-def pinch(radius_cm: float) -> Pose:
-    """Fingertips and thumb around a cap or rim: as far apart as the thing is wide."""
-    narrow = Pose((50, 52, 55, 60), (50, 54, 56, 60), (26, 26, 28, 32), (3, 0, -2, -5), 78, 30, 26)
-    wide = Pose((12, 14, 16, 22), (34, 36, 36, 38), (24, 24, 24, 26), (8, 2, -4, -11), 80, 60, 10)
-    low, high = 0.0, 1.0
-    for _ in range(12):
-        share = (low + high) / 2
-        apart = _tips_apart(narrow.towards(wide, share))
-        low, high = (share, high) if apart < 2 * radius_cm else (low, share)
-    return narrow.towards(wide, (low + high) / 2)
-
-
-def pinch_point(pose: Pose) -> tuple[float, float, float]:
-    """The middle between thumb and fingertips, in hand axes."""
-    middle = (thumb_joints(pose)[-1] + 0.5 * (finger_joints(pose, 0)[-1] + finger_joints(pose, 1)[-1])) / 2
-    return float(middle[0]), float(middle[1]), float(middle[2])
-
-
-def _tips_apart(pose: Pose) -> float:
-    fingers = 0.5 * (finger_joints(pose, 0)[-1] + finger_joints(pose, 1)[-1])
-    return float(np.linalg.norm(thumb_joints(pose)[-1] - fingers)) - 1.5
-
-
-def finger_joints(pose: Pose, index: int) -> list[FloatArray]:
-    """Knuckle, two joints and tip of a finger in hand axes; the last entry is the tip."""
-    points, _ = _finger(pose, index)
-    return points
-
-
-def _finger(pose: Pose, index: int) -> tuple[list[FloatArray], FloatArray]:
-    """Joints of a finger, and the axes of its last bone."""
-    base, lengths, _ = _FINGERS[index]
-    points = [np.asarray(base, np.float32)]
-    axes = turn(_Z, -pose.spread[index])
-    for length, bend in zip(lengths, (pose.knuckles[index], pose.middles[index], pose.tips[index]), strict=True):
-        axes = axes @ turn(_X, -bend)
-        points.append(points[-1] + axes @ _Y * np.float32(length))
-    return points, axes
-
-
-def thumb_joints(pose: Pose) -> list[FloatArray]:
-    """Root, two joints and tip of the thumb in hand axes."""
-    points, _ = _thumb(pose)
-    return points
-
-
-def _thumb(pose: Pose) -> tuple[list[FloatArray], FloatArray]:
-    points = [np.asarray(_THUMB_ROOT, np.float32)]
-    axes = turn(_Y, pose.thumb_out) @ turn(_Z, -pose.thumb_side)
-    for number, (length, _) in enumerate(_THUMB):
-        if number:
-            axes = axes @ turn(_Z, pose.thumb_bend * 0.9)
-        points.append(points[-1] + axes @ _Y * np.float32(length))
-    return points, axes
-
-
-def turn(axis: FloatArray, degrees: float) -> FloatArray:
-    """(3, 3) rotation about an axis by the right-hand rule (Rodrigues' formula)."""
-    x, y, z = axis / np.linalg.norm(axis)
-    angle = np.deg2rad(degrees)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross, np.float32)
 
 
 class _Bone(Protocol):
@@ -268,7 +137,7 @@ def build_hand(
 
     if arm_cm[0] <= 0:
         _add_fingers(look, pose, bone, ball)
-    arm = turn(_X, wrist_bend[0]) @ turn(_Z, wrist_bend[1])
+    arm = turn(X, wrist_bend[0]) @ turn(Z, wrist_bend[1])
 
     def along(distance: float, side: float = 0.0) -> FloatArray:
         return np.asarray(arm @ np.array([side, -distance, -0.2], np.float32), np.float32)
@@ -318,32 +187,30 @@ def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
     skin = Part.CUFF if look.glove else Part.SKIN
     joint = Part.CUFF if look.glove else Part.KNUCKLE
     nail = joint if look.glove else Part.NAIL
-    for index, (base, _, radii) in enumerate(_FINGERS):
-        joints, axes = _finger(pose, index)
+    for index, (base, _, radii) in enumerate(FINGERS):
+        joints, axes = finger_bones(pose, index)
         knuckle = joints[0]
         root = np.array([base[0] * 0.42, 1.2, -0.25], np.float32)
-        bone(root, knuckle + _Z * np.float32(-0.25), (1.45, 1.15), skin)
+        bone(root, knuckle + Z * np.float32(-0.25), (1.45, 1.15), skin)
         palm = np.array([0, -0.4, -0.75], np.float32)
-        bone(root + _Z * np.float32(-0.7), knuckle + palm, (1.2, 0.98), skin)  # the palm's side
-        ball(knuckle - _Y * np.float32(0.1), radii[0] * 1.03, joint)
+        bone(root + Z * np.float32(-0.7), knuckle + palm, (1.2, 0.98), skin)  # the palm's side
+        ball(knuckle - Y * np.float32(0.1), radii[0] * 1.03, joint)
         for number in range(3):
             bone(joints[number], joints[number + 1], (radii[number], radii[number + 1]), skin)
         for number in (1, 2):
             ball(joints[number], radii[number] * 1.03, joint)
         ball(joints[3], radii[3] * 1.02, joint)
         for step in (0.05, 0.35, 0.65, 0.95):
-            ball(
-                joints[3] - axes @ _Y * np.float32(step) + axes @ _Z * np.float32(radii[3] * 0.5), radii[3] * 0.58, nail
-            )
-    joints, axes = _thumb(pose)
+            ball(joints[3] - axes @ Y * np.float32(step) + axes @ Z * np.float32(radii[3] * 0.5), radii[3] * 0.58, nail)
+    joints, axes = thumb_bones(pose)
     bone(np.array([0.6, 2.6, -1.2], np.float32), joints[0] + (joints[1] - joints[0]) * 0.72, (1.7, 1.35), skin)
-    for number, (_, ends) in enumerate(_THUMB):
+    for number, (_, ends) in enumerate(THUMB):
         bone(joints[number], joints[number + 1], ends, skin)
     for number in (1, 2):
-        ball(joints[number], _THUMB[number][1][0] * 1.04, joint)
+        ball(joints[number], THUMB[number][1][0] * 1.04, joint)
     ball(joints[3], 0.78, joint)
     for step in (0.0, 0.35, 0.7, 1.0):
-        ball(joints[3] - axes @ _Y * np.float32(step) + axes @ _Z * np.float32(0.38), 0.48, nail)
+        ball(joints[3] - axes @ Y * np.float32(step) + axes @ Z * np.float32(0.38), 0.48, nail)
     bone(np.array([-2.2, 2.2, -0.9], np.float32), np.array([-3.0, 6.6, -0.8], np.float32), (1.35, 1.15), skin)
 
 
@@ -383,7 +250,7 @@ def draw_hand(
     ahead = ((solid.height > hold_half_cm * 0.15) * solid.alpha).astype(np.float32)
     covered = solid.shares[..., Part.SLEEVE] + (0 if look.glove else solid.shares[..., Part.CUFF])
     wrist = facing @ (-np.asarray(hold, np.float32)) * np.float32(look.size)
-    arm = facing @ turn(_X, wrist_bend[0]) @ turn(_Z, wrist_bend[1]) @ (-_Y)
+    arm = facing @ turn(X, wrist_bend[0]) @ turn(Z, wrist_bend[1]) @ (-Y)
     hand = solid.alpha * (1 - covered) * (_beyond(solid, wrist, wrist + arm) < 1.5)
     whole = to_sprite(_paint(look, solid, rng), solid)
     if arm_cm[0] <= 0:  # the arm's own sprite goes on from here: fade into it
@@ -394,7 +261,7 @@ def draw_hand(
     seen = np.array(solid.origin) + near * pixels_per_cm
     arm_degrees = float(np.degrees(np.arctan2(far[1] - near[1], far[0] - near[0])))
 
-    def share(mask: FloatArray) -> NDArray[np.uint8]:
+    def share(mask: NDArray[np.generic]) -> NDArray[np.uint8]:
         return np.round(cv2.resize(mask.astype(np.float32), solid.size, interpolation=cv2.INTER_AREA) * 255).astype(
             np.uint8
         )
@@ -404,7 +271,7 @@ def draw_hand(
     )
 
 
-def _beyond(solid: Relief, point: FloatArray, further: FloatArray) -> FloatArray:
+def _beyond(solid: Relief, point: NDArray[np.floating], further: NDArray[np.floating]) -> FloatArray:
     """(h, w) how far, in cm of the picture, each pixel lies beyond a point in the direction of another."""
     grow = solid.alpha.shape[1] / solid.size[0]
     ends = [p[:2] * (180.0 / (180.0 - p[2])) * solid.scale + np.array(solid.origin) * grow for p in (point, further)]

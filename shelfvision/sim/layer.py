@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +40,11 @@ class Layer:
     def polygons(self, corners: NDArray[np.floating], colour: Colour) -> None:
         """Fill many small polygons (n, k, 2) of the background at once; what belongs to units is left alone."""
         low, high = corners.min(axis=1), corners.max(axis=1)
-        size = np.array(self.image.shape[1::-1])
-        inside = ((high >= (self.left, self.top)) & (low <= size + (self.left, self.top))).all(axis=1)
+        corner = np.array([self.left, self.top])
+        inside = ((high >= corner) & (low <= corner + self.image.shape[1::-1])).all(axis=1)
         cv2.fillPoly(self.image, list(self._local(corners[inside])), colour, cv2.LINE_AA, 4)
 
-    def lines(self, segments: list[NDArray[np.floating]], colour: Colour, thickness: int) -> None:
+    def lines(self, segments: Sequence[NDArray[np.floating]], colour: Colour, thickness: int) -> None:
         """Open lines; too thin to hide a unit."""
         cv2.polylines(
             self.image,
@@ -129,7 +131,7 @@ class Layer:
         """Paint a package; its pixels belong to ``identity``."""
         self.picture(sprite.pixels, matrix, gain=gain, identity=identity)
 
-    def darken(self, polygons: list[NDArray[np.floating]], strength: float, spread: float) -> None:
+    def darken(self, polygons: Sequence[NDArray[np.floating]], strength: float, spread: float) -> None:
         """Soft shadows: fill polygons, blur them by ``spread`` pixels, take away up to ``strength`` of the light."""
         if not polygons or strength <= 0:
             return
@@ -152,6 +154,6 @@ class Layer:
         soft = cv2.blur(cv2.blur(mask, (width, width)), (3, 3))
         full = cv2.resize(soft, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
         x, y = self.left + x1 - left, self.top + y1 - top
-        mask = full[y : y + y2 - y1, x : x + x2 - x1]
+        shade = full[y : y + y2 - y1, x : x + x2 - x1]
         target = self.image[y1:y2, x1:x2]
-        cv2.multiply(target, cv2.merge([cv2.bitwise_not(mask)] * 3), dst=target, scale=1 / 255)
+        cv2.multiply(target, cv2.merge([cv2.bitwise_not(shade)] * 3), dst=target, scale=1 / 255)

@@ -1,7 +1,7 @@
 """Words painted on pictures: sized to a box, with outlines, shadows, plates, slant and small print.
 
-OpenCV 5 carries TrueType fonts with Latin, Cyrillic, Greek, Hebrew, Arabic, Chinese, Japanese and Korean. Older versions
-have Latin strokes only; there a word in another script becomes a row of strokes that looks like writing.
+OpenCV 5 carries TrueType fonts with Latin, Cyrillic, Greek, Hebrew, Arabic, Chinese, Japanese and Korean. Older
+versions have Latin strokes only; there a word in another script becomes a row of strokes that looks like writing.
 """
 
 from __future__ import annotations
@@ -51,13 +51,15 @@ def _latin(word: str) -> str:
     return "".join(letter if letter.isascii() else "HMNIE"[ord(letter) % 5] for letter in word)
 
 
-def word_aspect(word: str, style: Style = Style()) -> float:  # noqa: B008 - frozen
+def word_aspect(word: str, style: Style = Style()) -> float:
     """Width of a word divided by its height."""
     _, _, width, height = _extent(word, style.weight, style.italic)
     return width / height
 
 
-def _put(image: Image, word: str, origin: tuple[int, int], size: int, colour: Colour, style: Style, swell: int) -> None:
+def _put(
+    image: Image, word: str, origin: tuple[int, int], *, size: int, colour: Colour, style: Style, swell: int = 0
+) -> None:
     font = _font(style.italic)
     if font is None:
         thickness = max(1, round(size * style.weight / 9000)) + swell
@@ -74,7 +76,7 @@ def write_word(
     word: str,
     box: tuple[float, float, float, float],
     colour: Colour,
-    style: Style = Style(),  # noqa: B008 - frozen
+    style: Style = Style(),
     *,
     align: float = 0.5,
 ) -> None:
@@ -103,10 +105,11 @@ def write_word(
     origin_y = round((top + bottom - height * factor) / 2 - y * factor)
     if style.shadow is not None and size >= 10:
         offset = max(1, size // 18)
-        _put(image, word, (origin_x + offset, origin_y + offset), size, style.shadow, style, 0)
+        _put(image, word, (origin_x + offset, origin_y + offset), size=size, colour=style.shadow, style=style)
     if style.outline is not None and size >= 10:
-        _put(image, word, (origin_x, origin_y), size, style.outline, style, max(1, size // 22))
-    _put(image, word, (origin_x, origin_y), size, colour, style, 0)
+        swell = max(1, size // 22)
+        _put(image, word, (origin_x, origin_y), size=size, colour=style.outline, style=style, swell=swell)
+    _put(image, word, (origin_x, origin_y), size=size, colour=colour, style=style)
 
 
 def write_small_print(
@@ -123,12 +126,5 @@ def write_small_print(
             continue
         start = int(rng.integers(0, 300))
         letters = max(3, int((end - left) / (line_height * 0.42)))
-        _put(
-            image,
-            SMALL_PRINT[start : start + letters],
-            (int(left), int(y)),
-            int(line_height * 0.8),
-            colour,
-            Style(400),
-            0,
-        )
+        words = SMALL_PRINT[start : start + letters]
+        _put(image, words, (int(left), int(y)), size=int(line_height * 0.8), colour=colour, style=Style(400))

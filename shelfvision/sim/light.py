@@ -22,7 +22,7 @@ def light_map(camera: Camera, fixture: Fixture, settings: SceneSettings, rng: np
     """
     width, height = camera.canvas_size
     shape = max(height // STEP, 2), max(width // STEP, 2)
-    light = np.ones(shape, np.float32)
+    light: NDArray[np.float32] = np.ones(shape, np.float32)
     scale = np.array([shape[1] / width, shape[0] / height])
     for board in fixture.boards:
         if fixture.kind == "table":
@@ -35,7 +35,8 @@ def light_map(camera: Camera, fixture: Fixture, settings: SceneSettings, rng: np
             if len(corners) >= 3:
                 share = 1 - settings.shadows * 0.5 * ((step + 1) / steps) ** 1.6
                 cv2.fillConvexPoly(light, np.round(corners * scale * 16).astype(np.int32), float(share), cv2.LINE_8, 4)
-    light = cv2.GaussianBlur(light, (0, 0), max(1.2, camera.focal / max(settings.distance_cm, 20) * 1.0 / STEP))
+    softness = max(1.2, camera.focal / max(settings.distance_cm, 20) / STEP)
+    light = np.asarray(cv2.GaussianBlur(light, (0, 0), softness), np.float32)
     coarse = rng.normal(0, 1, (3, 4)).astype(np.float32)
     drift = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     light *= np.clip(1 + 0.16 * settings.unevenness * drift, 0.4, 1.6)

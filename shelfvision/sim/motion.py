@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ class Track:
         return np.asarray(first + share * (last - first))
 
 
-def track(keys: Sequence[tuple[float, Sequence[float]]], *, flowing: bool = False) -> Track:
+def track(keys: Iterable[tuple[float, Iterable[float]]], *, flowing: bool = False) -> Track:
     """A track from (time, value) keys; keys at the same time as the one before are dropped."""
     times: list[float] = []
     values: list[tuple[float, ...]] = []

@@ -35,11 +35,12 @@ def multiply_light(pixels: Image, colour: NDArray[np.float32], white: NDArray[np
 
 
 def make_sprite(
-    bgr: Image, cover: NDArray[np.floating], anchors: NDArray[np.floating], plane: float, turns: bool
+    bgr: Image, cover: NDArray[np.uint8], anchors: NDArray[np.floating], plane: float, turns: bool
 ) -> Sprite:
     """A sprite from its colour (h, w, 3) and cover (h, w), 0 to 255."""
-    alpha = cover if cover.dtype == np.uint8 else np.clip(cover, 0, 255).astype(np.uint8)
-    pixels = cv2.merge([*cv2.split(cv2.multiply(bgr, cv2.merge([alpha] * 3), scale=1 / 255)), alpha])
+    alpha = cover
+    colour = cv2.multiply(bgr, cv2.merge([alpha] * 3), scale=1 / 255)
+    pixels = np.asarray(cv2.merge([*cv2.split(colour), alpha]), np.uint8)
     return Sprite(pixels, anchors.astype(np.float32), plane, turns, float(np.count_nonzero(alpha >= SEEN)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from shelfvision.sim.block_views import block_sprite
@@ -13,6 +15,15 @@ from shelfvision.sim.round_views import Skin, round_sprite, skin_bytes
 from shelfvision.sim.soft_views import flat_sprite
 
 
+class View(NamedTuple):
+    """A resolution and a direction, see ``render_view``."""
+
+    pixels_per_cm: float
+    azimuth: float
+    elevation: float
+    turn: float
+
+
 def render_view(
     pack: Packaging, pixels_per_cm: float, azimuth: float = 0.0, elevation: float = 0.0, turn: float = 0.0
 ) -> Sprite:
@@ -21,16 +32,15 @@ def render_view(
     Args:
         pack: what to draw.
         pixels_per_cm: resolution of the sprite.
-        azimuth: degrees; positive when the camera stands to the right of the package's front. Round and flat ones ignore it.
-        elevation: degrees, positive when the camera looks down. Flat ones ignore it.
+        azimuth: degrees; positive when the camera stands to the right of the package's front. Boxes only.
+        elevation: degrees, positive when the camera looks down. Boxes and round ones.
         turn: degrees by which a round package is turned around its axis; 180 shows the back of any package.
     """
-    return _render(pack, pixels_per_cm, azimuth, elevation, turn, ByteCache(0, skin_bytes))
+    return _render(pack, View(pixels_per_cm, azimuth, elevation, turn), ByteCache(0, skin_bytes))
 
 
-def _render(
-    pack: Packaging, pixels_per_cm: float, azimuth: float, elevation: float, turn: float, skins: ByteCache[Skin]
-) -> Sprite:
+def _render(pack: Packaging, view: View, skins: ByteCache[Skin]) -> Sprite:
+    pixels_per_cm, azimuth, elevation, turn = view
     if pack.solid == "round":
         return round_sprite(pack, pixels_per_cm, elevation, turn, skins)
     if pack.solid == "flat":
@@ -57,7 +67,5 @@ class SpriteCache:
 
     def view(self, pack: Packaging, pixels_per_cm: float, azimuth: float, elevation: float, turn: float) -> Sprite:
         """As ``render_view``, kept."""
-        return self._sprites.get(
-            (pack.sku, pixels_per_cm, azimuth, elevation, turn),
-            lambda: _render(pack, pixels_per_cm, azimuth, elevation, turn, self._skins),
-        )
+        view = View(pixels_per_cm, azimuth, elevation, turn)
+        return self._sprites.get((pack.sku, view), lambda: _render(pack, view, self._skins))

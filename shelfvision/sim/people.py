@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.figure import Balls, Sprite, noise, relief, shade, to_sprite
-from shelfvision.sim.hands import Look, draw_look, turn
+from shelfvision.sim.hand_pose import turn
+from shelfvision.sim.hands import Look, draw_look
 
 FloatArray = NDArray[np.float32]
 WALK_PHASES = 8
@@ -55,6 +56,7 @@ def draw_person(rng: np.random.Generator, *, staff: bool = False) -> Person:
     look = draw_look(rng)
     shade_of_legs = rng.choice([0.16, 0.25, 0.4, 0.6])
     legs = np.array([rng.uniform(0.9, 1.8), rng.uniform(0.85, 1.1), rng.uniform(0.7, 1.0)]) * 160 * shade_of_legs
+    shoes = float(rng.uniform(15, 200))
     return Person(
         look=look,
         height_cm=float(np.clip(rng.normal(170, 8), 150, 192)),
@@ -63,11 +65,11 @@ def draw_person(rng: np.random.Generator, *, staff: bool = False) -> Person:
         hair_style="cap"
         if staff
         else str(rng.choice(["short", "short", "long", "bun", "cap"], p=[0.3, 0.2, 0.3, 0.1, 0.1])),
-        legs=tuple(float(c) for c in legs),
-        shoes=tuple(float(c) for c in rng.uniform(15, 200) * np.ones(3) + rng.normal(0, 8, 3)),
+        legs=(float(legs[0]), float(legs[1]), float(legs[2])),
+        shoes=(shoes, shoes * 0.97, shoes * float(rng.uniform(0.85, 1.1))),
         coat=float(rng.choice([4, 8, 30], p=[0.5, 0.35, 0.15])),
         bag="none" if staff else str(rng.choice(["none", "none", "backpack", "shoulder"])),
-        bag_colour=tuple(float(c) for c in rng.uniform(20, 150, 3)),
+        bag_colour=(float(rng.uniform(20, 150)), float(rng.uniform(20, 150)), float(rng.uniform(20, 150))),
         staff=staff,
     )
 
@@ -116,7 +118,7 @@ def draw_walker(
     weave = noise(rng, shape, (0.3 * solid.scale,))
     cloth = 1 - solid.shares[..., Cloth.SKIN] - solid.shares[..., Cloth.HAIR]
     strands = noise(rng, (shape[0] // 8 + 1, shape[1]), (0.25 * solid.scale,))
-    strands = cv2.resize(strands, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    strands = np.asarray(cv2.resize(strands, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     hair = solid.shares[..., Cloth.HAIR]
     lit = shade(solid, bumps=folds * 0.16 * cloth + strands * 0.1 * hair, smooth_cm=0.5)
     look = person.look
@@ -153,8 +155,8 @@ def draw_walker(
 def _folds(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> FloatArray:
     """Creases of cloth: smooth noise, stretched sideways, with sharp valleys."""
     wide = noise(rng, (shape[0], shape[1] // 3 + 1), (1.6 * scale, 4.0 * scale))
-    wide = cv2.resize(wide, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(1.5 * np.abs(wide) ** 0.8, np.float32)
+    stretched = cv2.resize(wide, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(1.5 * np.abs(stretched) ** 0.8, np.float32)
 
 
 class _Skeleton:
@@ -230,8 +232,8 @@ class _Skeleton:
         self._bone(head + at(0, -2.5, 1.2), head + at(0, 2.5, 3.2), (9.4, 8.4), Cloth.HAIR)
         self._bone(head + at(0, -4, -1.5), head + at(0, -3, 2.0), (8.2, 9.0), Cloth.HAIR)
         if style == "long":
-            for side in (-4.0, 0.0, 4.0):
-                self._bone(head + at(side, 2, 5), head + at(side * 1.5, 24, 7.5), (6.0, 3.8), Cloth.HAIR)
+            for lock in (-4.0, 0.0, 4.0):
+                self._bone(head + at(lock, 2, 5), head + at(lock * 1.5, 24, 7.5), (6.0, 3.8), Cloth.HAIR)
         elif style == "bun":
             self._bone(head + at(0, -7, 8), head + at(0, -6, 9), (4.6, 4.4), Cloth.HAIR)
 
@@ -252,7 +254,7 @@ class _Skeleton:
     def _bag(self) -> None:
         at, wide = self._torso_at, self._wide
         if self._person.bag == "backpack":
-            for side in (-6, 6):
+            for side in (-6.0, 6.0):
                 self._bone(at(side, 14, 15), at(side, 38, 13), (8.5, 7.5), Cloth.BAG)
         elif self._person.bag == "shoulder":
             for step in (-6.0, 0.0, 6.0):
@@ -266,13 +268,10 @@ def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) ->
     size = person.height_cm / 172.0
     top, elbow, wrist = (np.array([0, y * size, 0], np.float32) for y in (0, 28, 52))
     balls.add_bone(top, elbow, (6.2 * size, 5.0 * size), Cloth.TOP, spacing=0.25)
-    balls.add_bone(elbow, wrist, (5.0 * size, 3.6 * size), Cloth.TOP, spacing=0.25)
-    bare = person.look.sleeve_begins > 25
-    if bare:
-        balls.add_bone(elbow - [0, 4, 0], wrist, (4.4 * size, 3.0 * size), Cloth.SKIN, spacing=0.25)
-        balls.centre[1], balls.radius[1], balls.material[1] = (
-            part[:2] for part in (balls.centre[1], balls.radius[1], balls.material[1])
-        )
+    if person.look.sleeve_begins > 25:  # short sleeves
+        balls.add_bone(elbow, wrist, (4.3 * size, 3.0 * size), Cloth.SKIN, spacing=0.25)
+    else:
+        balls.add_bone(elbow, wrist, (5.0 * size, 3.6 * size), Cloth.TOP, spacing=0.25)
     solid = relief(balls, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.6, groups=_GROUPS, fine=7.0)
     folds = _folds(rng, solid.alpha.shape, solid.scale)
     lit = shade(solid, bumps=folds * 0.16, smooth_cm=0.4)
@@ -292,78 +291,3 @@ def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) ->
     x, y = solid.origin
     end = (x, y + 52 * size * pixels_per_cm)
     return PersonSprite(to_sprite(np.asarray(colour, np.float32), solid), end, ((x, y), (x, y)), pixels_per_cm)
-
-
-def draw_cart(rng: np.random.Generator, pixels_per_cm: float, *, load: int = 6) -> PersonSprite:
-    """A wire shopping cart from the side, with some goods in it; `feet` is the floor below its middle."""
-    scale, thick = pixels_per_cm * 2, 0.9
-    width, height = int(110 * scale), int(108 * scale)
-    picture = np.zeros((height, width, 4), np.uint8)
-    metal = (178, 176, 172, 255)
-
-    def line(points: list[tuple[float, float]], cm: float, colour: tuple[int, ...] = metal) -> None:
-        corners = (np.array(points) * scale).astype(np.int32)
-        cv2.polylines(picture, [corners], False, colour, max(1, round(cm * scale)), cv2.LINE_AA)
-
-    for _ in range(load):
-        x, w, h = rng.uniform(18, 72), rng.uniform(8, 20), rng.uniform(10, 28)
-        colour = (*(int(c) for c in rng.uniform(30, 230, 3)), 255)
-        corner = (np.array([[x, 66 - h], [x + w, 66 - h], [x + w, 66], [x, 66]]) * scale).astype(np.int32)
-        cv2.fillConvexPoly(picture, corner, colour, cv2.LINE_AA)
-        cv2.fillConvexPoly(
-            picture,
-            corner[[0, 0, 1, 1]] + np.array([(0, 0), (0, int(3 * scale)), (0, int(3 * scale)), (0, 0)], np.int32),
-            (235, 235, 235, 255),
-        )
-    for share in np.linspace(0, 1, 17):
-        line([(6 + 92 * share, 22 + 6 * share), (16 + 78 * share, 68 - 4 * share)], 0.45)
-    for share in np.linspace(0, 1, 8):
-        line([(6 + 10 * share, 22 + 46 * share), (98 - 4 * share, 28 + 36 * share)], 0.45)
-    line([(2, 14), (6, 22), (98, 28)], thick * 2)
-    line([(0, 14), (9, 14)], 3.2, (60, 60, 190, 255))
-    line([(12, 62), (22, 94), (92, 94)], thick * 2.4)
-    line([(92, 64), (84, 94)], thick * 2)
-    for x in (26, 88):
-        cv2.circle(picture, (int(x * scale), int(101 * scale)), int(5.5 * scale), (48, 46, 44, 255), -1, cv2.LINE_AA)
-        cv2.circle(picture, (int(x * scale), int(101 * scale)), int(2.2 * scale), (140, 138, 136, 255), -1, cv2.LINE_AA)
-    small = _halved(picture)
-    return PersonSprite(small, (small.shape[1] / 2, 106 * pixels_per_cm), ((0, 0), (0, 0)), pixels_per_cm)
-
-
-def draw_crate(rng: np.random.Generator, pixels_per_cm: float) -> PersonSprite:
-    """A plastic crate with goods on a low trolley, as staff push it for refilling."""
-    scale = pixels_per_cm * 2
-    width, height = int(70 * scale), int(92 * scale)
-    picture = np.zeros((height, width, 4), np.uint8)
-    body = np.array([rng.uniform(20, 190), rng.uniform(20, 150), rng.uniform(20, 190)])
-
-    def box(x1: float, y1: float, x2: float, y2: float, colour: NDArray[np.float64]) -> None:
-        tone = (*(int(c) for c in np.clip(colour, 0, 255)), 255)
-        corners = [int(x1 * scale), int(y1 * scale)], [int(x2 * scale), int(y2 * scale)]
-        cv2.rectangle(picture, corners[0], corners[1], tone, -1)
-
-    for x in np.arange(6, 60, 9.5):
-        tone = rng.uniform(40, 230, 3)
-        top = rng.uniform(4, 14)
-        box(x, top, x + 8.6, 40, tone)
-        box(x, top, x + 8.6, top + 2, tone * 0.7 + 60)
-    for level in (24.0, 54.0):
-        box(2, level, 68, level + 28, body)
-        box(2, level, 68, level + 3, body * 1.2 + 12)
-        for x in np.arange(7, 62, 10):
-            box(x, level + 9, x + 6.5, level + 21, body * 0.55)
-        box(24, level + 5, 46, level + 9, body * 0.3)
-    for x in (14, 56):
-        cv2.circle(picture, (int(x * scale), int(87 * scale)), int(4.5 * scale), (50, 48, 46, 255), -1, cv2.LINE_AA)
-    shading = np.linspace(1.05, 0.8, height, dtype=np.float32)[:, None, None]
-    picture[..., :3] = np.clip(picture[..., :3] * shading, 0, 255)
-    small = _halved(picture)
-    return PersonSprite(small, (small.shape[1] / 2, 91 * pixels_per_cm), ((0, 0), (0, 0)), pixels_per_cm)
-
-
-def _halved(picture: Sprite) -> Sprite:
-    alpha = picture[..., 3:].astype(np.float32) / 255
-    size = (picture.shape[1] // 2, picture.shape[0] // 2)
-    mixed = cv2.resize(picture[..., :3] * alpha, size, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    return np.dstack([mixed / np.maximum(share[..., None], 1e-3), share * 255]).round().clip(0, 255).astype(np.uint8)

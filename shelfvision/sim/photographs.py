@@ -83,7 +83,7 @@ def _decode(path: Path, flags: int, side: int) -> Image:
     if image is None:
         raise ConfigError(f"{path}: cannot be decoded as a picture; remove or replace it")
     if image.dtype != np.uint8:
-        image = (image >> 8).astype(np.uint8)
+        image = np.right_shift(np.asarray(image, np.uint16), 8).astype(np.uint8)
     factor = side / max(image.shape[:2])
     if factor < 1:
         shape = max(round(image.shape[1] * factor), 4), max(round(image.shape[0] * factor), 4)

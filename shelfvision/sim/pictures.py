@@ -64,7 +64,7 @@ def ball(
     patch[:] = paint
 
 
-def _leaf(image: Image, x: float, y: float, length: float, angle: float, colour: Colour) -> None:
+def _leaf(image: Image, x: float, y: float, *, length: float, angle: float, colour: Colour) -> None:
     steps = np.linspace(0, 1, 9)
     bulge = 0.28 * np.sin(np.pi * steps) * length
     along = steps * length
@@ -85,9 +85,8 @@ def fruit(image: Image, box: Box, colour: Colour, rng: np.random.Generator) -> N
             rng.uniform(left + width * 0.2, right - width * 0.2),
             rng.uniform(top + height * 0.15, top + height * 0.5),
         )
-        _leaf(
-            image, x, y, radius * rng.uniform(1.2, 2.0), rng.uniform(-3.1, 0.2), hsv(rng.uniform(0.25, 0.36), 0.8, 0.5)
-        )
+        length, angle = radius * rng.uniform(1.2, 2.0), rng.uniform(-3.1, 0.2)
+        _leaf(image, x, y, length=length, angle=angle, colour=hsv(rng.uniform(0.25, 0.36), 0.8, 0.5))
     for y in sorted(rng.uniform(top + height * 0.35, bottom - radius * 0.7, int(rng.integers(2, 6)))):
         size = radius * rng.uniform(0.75, 1.05)
         shade = mix(colour, hsv(rng.random(), 0.8, 0.6), rng.uniform(0, 0.15))
@@ -253,7 +252,7 @@ def pictogram(image: Image, box: Box, colour: Colour, rng: np.random.Generator) 
     cv2.circle(image, (int(x), int(y)), max(int(radius), 1), colour, max(1, int(radius / 6)), cv2.LINE_AA)
     kind = int(rng.integers(4))
     if kind == 0:
-        _leaf(image, x - radius * 0.5, y + radius * 0.4, radius * 1.2, -0.8, colour)
+        _leaf(image, x - radius * 0.5, y + radius * 0.4, length=radius * 1.2, angle=-0.8, colour=colour)
     elif kind == 1:
         cv2.line(
             image,
@@ -292,6 +291,6 @@ def barcode(image: Image, box: Box, rng: np.random.Generator) -> None:
     width, height = right - left - 2 * margin, int((bottom - top) * 0.8)
     if width < 2 or height < 1:
         return
-    drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    bars_drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
     target = image[top + 1 : top + 1 + height, left + margin : left + margin + width]
-    target[:] = drawn[: target.shape[0], : target.shape[1], None]
+    target[:] = bars_drawn[: target.shape[0], : target.shape[1], None]

@@ -82,7 +82,12 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     sideways = is_block & ~lying & ~close & (np.abs(relative) > SIDEWAYS)
     if sideways.any():
         anchors[sideways] = _upright(
-            camera, foot[sideways], size[sideways], shown_azimuth[sideways], shown_elevation[sideways], scale[sideways]
+            camera,
+            foot[sideways],
+            size[sideways],
+            azimuth=shown_azimuth[sideways],
+            elevation=shown_elevation[sideways],
+            scale=scale[sideways],
         )
 
     # sprites come in octaves: shrunk to no less than 0.61 of their size, stretched to no more than 1.23
@@ -97,7 +102,7 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
 
 
 def world_of(place: Place, points: FloatArray) -> FloatArray:
-    """Points (..., 3) of a standing box, in cm from the centre of its foot, in the world: turned, leaning, in its place."""
+    """Points (..., 3) of a standing box, in cm from the centre of its foot, turned, leaning and set in its place."""
     own = np.radians(0.0 if abs(place.turn) > 90 else place.turn)
     side = 1.0 if place.lean >= 0 else -1.0
     pivot = side * place.pack.size_cm[0] / 2
@@ -111,7 +116,7 @@ def world_of(place: Place, points: FloatArray) -> FloatArray:
 
 
 def _upright(
-    camera: Camera, foot: FloatArray, size: FloatArray, azimuth: FloatArray, elevation: FloatArray, scale: FloatArray
+    camera: Camera, foot: FloatArray, size: FloatArray, *, azimuth: FloatArray, elevation: FloatArray, scale: FloatArray
 ) -> FloatArray:
     """Anchors (n, 4, 2) of boxes seen from the side: their orthographic picture, scaled and set on their foot."""
     az, el = np.radians(azimuth), np.radians(elevation)

@@ -13,17 +13,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from shelfvision.sim.byte_cache import ByteCache
 from shelfvision.sim.lettering import Style, word_aspect, write_small_print, write_word
 from shelfvision.sim.palette import Colour, Scheme, accent_colour, ink_on, luminance, make_scheme, mix
-from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pictogram, polygon
 from shelfvision.sim.photographs import load_photograph
+from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pictogram, polygon
+from shelfvision.sim.print_backgrounds import BACKGROUNDS, paint_background
 from shelfvision.sim.words import Wording
 
 _KEPT = 16.0  # pixels a centimetre
-BACKGROUNDS = ("plain", "gradient", "halo", "split", "diagonal", "arch", "stripes", "checks", "dots", "bands")
 PLATES = ("none", "none", "oval", "bar", "band", "slant")
 BADGES = ("none", "none", "circle", "star", "flag")
 
@@ -153,7 +152,7 @@ def _kept_print(
 def _front(design: Design, width: int, height: int) -> Image:
     rng = np.random.default_rng(design.seed)
     image = np.empty((height, width, 3), np.uint8)
-    _paint_background(image, design, rng)
+    paint_background(image, design.background, design.scheme, rng)
     if height < width * 0.55:
         _lay_out_wide(image, design, rng)
     else:
@@ -218,56 +217,6 @@ def _nutrition_table(image: Image, box: Box, ink: Colour) -> None:
                 align=1,
             )
     cv2.line(image, (left + (right - left) * 3 // 5, top), (left + (right - left) * 3 // 5, bottom), ink, 1)
-
-
-def _paint_background(image: Image, design: Design, rng: np.random.Generator) -> None:
-    height, width = image.shape[:2]
-    scheme, kind = design.scheme, design.background
-    image[:] = scheme.base
-    level = rng.uniform(0.35, 0.65)
-    if kind == "gradient":
-        ramp = (np.linspace(0, 1, height) ** rng.uniform(0.6, 2.0))[:, None]
-        image[:] = (np.asarray(scheme.base) * (1 - ramp) + np.asarray(scheme.second) * ramp)[:, None].astype(np.uint8)
-    elif kind == "halo":
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        far = np.sqrt(((x - width / 2) / width) ** 2 + ((y - height * level) / height) ** 2)
-        glow = np.clip(1 - far * rng.uniform(1.6, 2.6), 0, 1)[..., None] * 0.75
-        image[:] = (image * (1 - glow) + np.asarray(scheme.second) * glow).astype(np.uint8)
-    elif kind == "split":
-        image[int(height * level) :] = scheme.second
-    elif kind == "diagonal":
-        rise = rng.uniform(-0.25, 0.25)
-        y1, y2 = height * (level - rise), height * (level + rise)
-        polygon(image, [(-1, y1), (width, y2), (width, height), (-1, height)], scheme.second)
-    elif kind == "arch":
-        down = rng.random() < 0.5
-        ellipse(
-            image,
-            (width / 2, height * (1.15 if down else -0.1)),
-            (width * 0.85, height * rng.uniform(0.45, 0.65)),
-            scheme.second,
-        )
-    elif kind == "stripes":
-        slant, step = rng.uniform(-0.6, 0.6) * height, max(width / rng.integers(3, 9), 3)
-        for x in np.arange(-abs(slant), width + abs(slant), 2 * step):
-            polygon(
-                image,
-                [(x, 0), (x + step, 0), (x + step + slant, height), (x + slant, height)],
-                mix(scheme.base, scheme.second, 0.55),
-            )
-    elif kind in {"checks", "dots"}:
-        step = max(width / rng.integers(5, 11), 3)
-        shade = mix(scheme.base, scheme.second, 0.5)
-        for row, y in enumerate(np.arange(0, height, step)):
-            for x in np.arange((row % 2) * step, width, 2 * step):
-                if kind == "dots":
-                    ellipse(image, (x + step / 2, y + step / 2), (step * 0.3, step * 0.3), shade)
-                else:
-                    cv2.rectangle(image, (int(x), int(y)), (int(x + step) - 1, int(y + step) - 1), shade, -1)
-    elif kind == "bands":
-        y = height * rng.uniform(0.0, 0.1)
-        cv2.rectangle(image, (0, int(y)), (width, int(y + height * rng.uniform(0.03, 0.12))), scheme.second, -1)
-        cv2.rectangle(image, (0, int(height * rng.uniform(0.8, 0.92))), (width, height), scheme.accent, -1)
 
 
 def _paint_picture(image: Image, design: Design, box: Box, rng: np.random.Generator) -> None:

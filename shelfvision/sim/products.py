@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,13 +53,13 @@ class Packaging:
 def _packaging(family: str, solid: str, size: tuple[float, float, float], material: str, **extra: object) -> Packaging:
     # plain floats: NumPy's scalars would turn the float32 maps of a view into float64
     width, height, depth = (float(side) for side in size)
-    plain = {name: float(value) if isinstance(value, np.floating) else value for name, value in extra.items()}
-    for name in ("profile", "label_cm"):
-        if name in plain:
-            plain[name] = np.asarray(plain[name], float).tolist()
-            plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
+    plain: dict[str, Any] = {n: float(v) if isinstance(v, np.floating) else v for n, v in extra.items()}
+    if "label_cm" in plain:
+        plain["label_cm"] = tuple(float(at) for at in plain["label_cm"])
+    if "profile" in plain:
+        plain["profile"] = tuple((float(at), float(radius)) for at, radius in plain["profile"])
     blank = Packaging("", family, "", "", "", (width, height, depth), solid, material, None, 0)
-    return replace(blank, **plain)  # type: ignore[arg-type]
+    return replace(blank, **plain)
 
 
 def _carton(rng: np.random.Generator) -> Packaging:
@@ -89,6 +90,7 @@ def _can(rng: np.random.Generator) -> Packaging:
     drink = rng.random() < 0.45
     radius = rng.choice((2.65, 3.3)) if drink else rng.choice((3.3, 3.75, 4.3, 5.0))
     height = rng.choice((11.5, 15.0)) if drink else radius * rng.uniform(1.3, 3.0)
+    profile: Profile
     if drink:
         profile = (
             (0.0, radius * 0.78),
@@ -177,7 +179,7 @@ def _jar(rng: np.random.Generator) -> Packaging:
     )
 
 
-def _bottle_profile(radius: float, height: float, neck: float, shoulder: float, cap: float, waist: float) -> Profile:
+def _bottle_profile(radius: float, height: float, *, neck: float, shoulder: float, cap: float, waist: float) -> Profile:
     start, steps = height * shoulder, np.linspace(0, 1, 7)
     end = height * (shoulder + (1 - shoulder) * 0.62)
     curve = [(start + (end - start) * s, radius + (neck - radius) * (0.5 - 0.5 * np.cos(np.pi * s))) for s in steps]
@@ -206,7 +208,9 @@ def _glass_bottle(rng: np.random.Generator) -> Packaging:
         (0.97, 0.8, 0.3),
         (0.33, 0.6, 0.35),
     )[rng.integers(6)]
-    profile = _bottle_profile(radius, height, radius * rng.uniform(0.34, 0.42), shoulder, cap, 1.0)
+    profile = _bottle_profile(
+        radius, height, neck=radius * rng.uniform(0.34, 0.42), shoulder=shoulder, cap=cap, waist=1.0
+    )
     label = (height * rng.uniform(0.08, 0.16), height * shoulder * rng.uniform(0.82, 0.95))
     return _packaging(
         "glass_bottle",
@@ -227,7 +231,7 @@ def _pet_bottle(rng: np.random.Generator) -> Packaging:
     radius = rng.uniform(2.9, 4.8)
     height = radius * rng.uniform(5.6, 7.2)
     shoulder = rng.uniform(0.6, 0.72)
-    profile = _bottle_profile(radius, height, 1.35, shoulder, 1.6, rng.uniform(0.9, 1.0))
+    profile = _bottle_profile(radius, height, neck=1.35, shoulder=shoulder, cap=1.6, waist=rng.uniform(0.9, 1.0))
     low = height * rng.uniform(0.22, 0.36)
     clear = rng.random() < 0.35
     content = (

@@ -111,48 +111,37 @@ class _Painter:
 
     def reach(self, unit: Unit, place: Place, deed: str) -> None:
         """One person's hand at a unit."""
-        scene, rng, camera = self._scene, self._rng, self._scene.camera
+        scene, rng = self._scene, self._rng
         table = scene.fixture.kind == "table"
         approach = "above" if table and rng.random() < 0.6 else str(rng.choice(("low", "low", "level")))
         mirrored = bool(rng.random() < 0.5)
-        point = hold_point(place, approach)
-        home = point.copy()
-        if deed == "hover":
-            point = point + np.array(
-                [rng.normal(0, 4), rng.normal(0, 3), place.pack.size_cm[2] / 2 + rng.uniform(3, 22)]
-            )
-        elif deed == "carry":
-            out = float(rng.uniform(14, 14 + 0.35 * scene.settings.distance_cm))
-            point = point + np.array([rng.normal(0, 6), rng.uniform(1, 9), min(out, scene.settings.distance_cm * 0.6)])
-        x, y, scale = project(camera, point)
+        side = -1.0 if mirrored else 1.0
+        home = hold_point(place, approach)
+        point = home + self._moved(place, deed)
+        x, y, scale = project(scene.camera, point)
         half = place.pack.size_cm[0] / 2
         held = max(min(half, RADII[-1]), 0.8)
-        side = -1.0 if mirrored else 1.0
         person = int(rng.integers(PEOPLE))
         tilt = float(rng.normal(0, 10)) if deed != "hold" else 0.0
         at = (x + side * max(half - held, 0.0) * scale, y)
         far = scene.settings.distance_cm > _BODY_DISTANCE and not table
         stamps = self._cast.hand(person, approach, held, 0.2 if deed == "hover" else 1.0, short=far)
         degrees = tilt * 0.6
-        body = None
-        if far:
-            body = self._body(person, point, side)
+        body = self._body(person, point, side) if far else None
+        if body is not None:
             degrees += _turn_to(stamps, at, body[2], mirrored=mirrored)
         matrix = placing(stamps.hold, at, scale=scale / stamps.pixels_per_cm, degrees=degrees, mirrored=mirrored)
         wrist = matrix @ np.array([*stamps.wrist, 1.0])
-        if body is None:
+        if body is not None:
+            self._limb(person, wrist, body[2], scale)
+        else:
             arm = self._cast.arm(person, approach)
-            ratio = scale / arm.pixels_per_cm
-            along = placing(
-                arm.wrist, (float(wrist[0]), float(wrist[1])), scale=ratio, degrees=degrees, mirrored=mirrored
-            )
+            spot, ratio = (float(wrist[0]), float(wrist[1])), scale / arm.pixels_per_cm
+            along = placing(arm.wrist, spot, scale=ratio, degrees=degrees, mirrored=mirrored)
             if self._ends_in_view(arm, along):
                 return
             self._hide(arm.whole, along)
-        else:
-            self._limb(person, wrist, body[2], scale)
-        identity = self._next
-        self._next += 1
+        identity = self._take_identity()
         self._hide(stamps.whole, matrix)
         self._claim(stamps.skin, matrix, identity)
         if deed == "carry":
@@ -167,6 +156,20 @@ class _Painter:
             self._hide(body[0], body[1])
         area = float(np.count_nonzero(stamps.skin.pixels[..., 3] > _HALF)) * (scale / stamps.pixels_per_cm) ** 2
         self.result.hands.append(HandSeen(identity, area))
+
+    def _moved(self, place: Place, deed: str) -> NDArray[np.float64]:
+        """How far in cm a hand is from where it would hold a unit on the shelf."""
+        rng, distance = self._rng, self._scene.settings.distance_cm
+        if deed == "hover":
+            return np.array([rng.normal(0, 4), rng.normal(0, 3), place.pack.size_cm[2] / 2 + rng.uniform(3, 22)])
+        if deed == "carry":
+            out = min(rng.uniform(14, 14 + 0.35 * distance), distance * 0.6)
+            return np.array([rng.normal(0, 6), rng.uniform(1, 9), out])
+        return np.zeros(3)
+
+    def _take_identity(self) -> int:
+        self._next += 1
+        return self._next - 1
 
     def _body(self, person: int, point: NDArray[np.float64], side: float) -> tuple[Stamp, Matrix, tuple[float, float]]:
         """A person who stands in front of the shelf, beside what the hand reaches for, and the shoulder's pixel."""
@@ -211,8 +214,7 @@ class _Painter:
         matrix = (np.vstack([around, [0, 0, 1]]) @ np.vstack([scene.standing(unit.identity), [0, 0, 1]]))[:2]
         stamp = Stamp(scene.unlit_sprite(unit.identity))
         self._canvas.draw(self._lit(stamp), matrix)
-        identity = self._next
-        self._next += 1
+        identity = self._take_identity()
         self._claim(stamp, matrix, identity)
         area = scene.silhouette(unit.identity) * (scale / scale0) ** 2
         self.result.held.append(HeldSeen(identity, area, place.pack.sku, place.pack.family))

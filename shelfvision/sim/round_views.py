@@ -22,7 +22,7 @@ _FULL = 16.0
 def round_sprite(
     pack: Packaging, pixels_per_cm: float, elevation: float, turn: float, skins: ByteCache[Skin]
 ) -> Sprite:
-    """A round package from an elevation, turned around its axis by ``turn`` degrees; ``skins`` keeps unrolled surfaces."""
+    """A round package, turned around its axis by ``turn`` degrees; ``skins`` keeps unrolled surfaces."""
     view = round_view(pack.profile, pixels_per_cm, elevation)
     factor, white, shape = round_light(pack.profile, pixels_per_cm, elevation, pack.material)
     skin, gloss = _skin(pack, pixels_per_cm, skins)
@@ -47,7 +47,7 @@ def round_sprite(
     anchors = np.array(
         [(x - radius * p, y), (x + radius * p, y), (x + radius * p, y - up * p), (x - radius * p, y - up * p)]
     )
-    return make_sprite(lit, cover, anchors, 0.0, turns=True)
+    return make_sprite(np.asarray(lit, np.uint8), np.asarray(cover, np.uint8), anchors, 0.0, turns=True)
 
 
 def round_front(pack: Packaging, pixels_per_cm: float) -> Image:
@@ -73,13 +73,14 @@ def _skin(pack: Packaging, pixels_per_cm: float, skins: ByteCache[Skin]) -> Skin
         small = np.empty((rows + lid, width, 4), np.uint8)
         cv2.resize(skin[:split], (width, rows), dst=small[:rows], interpolation=cv2.INTER_AREA)
         cv2.resize(skin[split:], (width, lid), dst=small[rows:], interpolation=cv2.INTER_AREA)
-        return small, np.asarray(cv2.resize(gloss[:, None], (1, rows), interpolation=cv2.INTER_AREA)).ravel()
+        dull = cv2.resize(gloss[:, None], (1, rows), interpolation=cv2.INTER_AREA)
+        return small, np.asarray(dull, np.uint8).ravel()
 
     return skins.get((pack.sku, pixels_per_cm), shrink)
 
 
 def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
-    """The surface unrolled one and a half times around, front at one third, with the lid below; and gloss of each row."""
+    """The surface unrolled one and a half times, front at one third, the lid below; and the gloss of each row."""
     height = pack.size_cm[1]
     radius = max(r for _, r in pack.profile)
     rows = max(round(height * pixels_per_cm), 4)
@@ -114,9 +115,9 @@ def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
         label[:] = pack.design.scheme.base if front.shape[0] < 8 else front[:, :2].mean(axis=(0, 1)).astype(np.uint8)
         if share > 0.95:  # wrapped all around: nutrition table and barcode at the back, over the seam
             back = paint_back(pack.design, 2 * np.pi * radius * 0.4, high - low, pixels_per_cm)
-            back = cv2.resize(back, (max(round(around * 0.4), 2), label_rows))
+            back = np.asarray(cv2.resize(back, (max(round(around * 0.4), 2), label_rows)), np.uint8)
             label[:, (np.arange(back.shape[1]) - back.shape[1] // 2) % label.shape[1]] = back
-        front = cv2.resize(front, (max(round(around * front_share), 2), label_rows))
+        front = np.asarray(cv2.resize(front, (max(round(around * front_share), 2), label_rows)), np.uint8)
         label = _blit(label, front, (label.shape[1] - front.shape[1]) // 2)
         start = (around - label.shape[1]) // 2
         target = skin[row(high) : row(low), max(start, 0) : max(start, 0) + label.shape[1]]

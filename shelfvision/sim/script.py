@@ -136,6 +136,10 @@ class StoreScript:
     def _change(self, reach: Reach) -> Change:
         count = self.stock[reach.slot] + (reach.count if reach.brings else -reach.count)
         self.stock[reach.slot] = count
+        if reach.brings and reach.pack is not None:
+            self._state.strangers[reach.slot, reach.order] = reach.pack
+        else:
+            self._state.strangers.pop((reach.slot, reach.order), None)
         if count == 0:
             self._emptied[reach.slot] = reach.change + float(self._rng.uniform(*_STAFF_DELAY))
         else:

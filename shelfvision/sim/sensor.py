@@ -57,8 +57,8 @@ class Sensor:
         colour = rng.standard_normal((*shape, 3), np.float32)
         field = 0.75 * grey[..., None] + 0.65 * colour
         field = cv2.GaussianBlur(field, (3, 3), 0.55)
-        field *= self._options.noise / float(field.std())
-        return np.clip(field + 128, 0, 255).round().astype(np.uint8)
+        field = field * np.float32(self._options.noise / float(field.std()))
+        return np.asarray(np.clip(field + 128, 0, 255).round(), np.uint8)
 
     def _steps(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times at which lamps are switched, and the gain from then on."""
@@ -80,7 +80,7 @@ class Sensor:
         gx1, gy1, gx2, gy2 = max(0, x1 - 4), max(0, y1 - 4), min(width, x2 + 4), min(height, y2 + 4)
         part = sharp[gy1:gy2, gx1:gx2]
         if self._options.soft_px > 0:
-            part = cv2.GaussianBlur(part, (0, 0), self._options.soft_px)
+            part = np.asarray(cv2.GaussianBlur(part, (0, 0), self._options.soft_px), np.uint8)
         into[y1:y2, x1:x2] = part[y1 - gy1 : y2 - gy1, x1 - gx1 : x2 - gx1]
 
     def expose(self, picture: Image, cover: Mask, index: int, time: float) -> Image:

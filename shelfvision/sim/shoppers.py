@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.motion import Track, reach_seconds, track
+from shelfvision.sim.products import Packaging
 
 Point = NDArray[np.float64]
 """(3,) cm in the world of the scene: x right, y up, z towards the camera from the shelf's edge."""
@@ -55,6 +56,7 @@ class Reach:
     closings: Track
     tilts: Track
     approach: str = "low"  # see `wardrobe.APPROACHES`
+    pack: Packaging | None = None  # of a unit that is not the slot's own
 
     @property
     def brings(self) -> bool:
@@ -97,6 +99,7 @@ class Errand:
     mirrored: bool = False  # a left hand
     both: bool = False  # two hands
     approach: str = "low"
+    pack: Packaging | None = None  # of a unit that is not the slot's own
     inspect: Point | None = None  # where a taken unit is held and looked at, if it is
     pace: float = 1.0  # 1 is unhurried, less is faster
     clearance_cm: float = 3.0  # how far a unit may be lifted off the board before it moves out
@@ -136,10 +139,11 @@ def plan_reach(errand: Errand, rng: np.random.Generator) -> Reach:
         closings=track(closings),
         tilts=track(tilts),
         approach=errand.approach,
+        pack=errand.pack,
     )
 
 
-_Keys = list[tuple[float, Sequence[float]]]
+_Keys = list[tuple[float, Sequence[float] | Point]]
 _Plan = tuple[_Times, _Keys, _Keys, _Keys]
 
 
@@ -234,7 +238,7 @@ def _hover(errand: Errand, out: Point, rng: np.random.Generator) -> _Plan:
 
 def _before(target: Point) -> Point:
     """Where a hand slows down before it closes."""
-    return target + np.array([0.0, 1.0, 8.0])
+    return np.asarray(target + np.array([0.0, 1.0, 8.0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ def flat_sprite(pack: Packaging, pixels_per_cm: float, *, back: bool) -> Sprite:
     shape = max(round(height * pixels_per_cm), 6), max(round(width * pixels_per_cm), 6)
     if pack.pack_shot is not None:
         shot = cv2.resize(load_pack_shot(pack.pack_shot), (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-        pixels, cover = np.ascontiguousarray(shot[..., :3]), shot[..., 3]
+        pixels, cover = np.array(shot[..., :3], np.uint8), np.array(shot[..., 3], np.uint8)
     else:
         cover = soft_outline(pack.outline, shape, pack.seed)
         pixels = _soft_print(pack, shape, pixels_per_cm, back=back)
     pad = 1
-    pixels = cv2.copyMakeBorder(pixels, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-    cover = cv2.copyMakeBorder(cover, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
+    pixels = np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
+    cover = np.pad(cover, pad)
     left, right, top, bottom = pad - 0.5, pad + shape[1] - 0.5, pad - 0.5, pad + shape[0] - 0.5
     anchors = np.array([(left, bottom), (right, bottom), (right, top), (left, top)])
     return make_sprite(pixels, cover, anchors, depth * 0.3, turns=False)
@@ -50,7 +50,7 @@ def _soft_print(pack: Packaging, shape: tuple[int, int], pixels_per_cm: float, *
     width, height, _ = pack.size_cm
     scheme = pack.design.scheme
     image = (paint_back if back else paint_front)(pack.design, width, height, pixels_per_cm)
-    image = cv2.resize(image, (shape[1], shape[0])) if image.shape[:2] != shape else image.copy()
+    image = np.array(image if image.shape[:2] == shape else cv2.resize(image, (shape[1], shape[0])), np.uint8)
     colour, white = crinkle(pack.seed % CRINKLES)
     if pack.outline == "rim":
         edge = max(round(0.9 * pixels_per_cm), 1)

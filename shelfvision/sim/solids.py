@@ -1,7 +1,8 @@
 """Geometry of packages seen from afar: which point of the package each pixel of its picture shows.
 
-A package is seen orthographically from an azimuth (degrees, positive: camera to the right of its front) and an elevation
-(positive: camera above). ``right`` and ``up`` of the picture in package coordinates (x right, y up, z to the front):
+A package is seen orthographically from an azimuth (degrees, positive: camera to the right of its front) and an
+elevation (positive: camera above). ``right`` and ``up`` of the picture in package coordinates (x right, y up, z to
+the front):
 
     right = (cos az, 0, -sin az)        up = (-sin az sin el, cos el, -cos az sin el)
 """
@@ -58,6 +59,25 @@ def _rings(profile: Profile, step: float) -> NDArray[np.float64]:
     return np.stack([heights, radii, slopes], axis=1)
 
 
+def _nearest_rings(
+    rings: NDArray[np.floating], x: FloatArray, foot_row: np.float32, lift: tuple[np.float32, np.float32], rows: int
+) -> NDArray[np.int32]:
+    """Which ring each pixel of the right half shows, -1 for none; rings are given from the farthest to the nearest.
+
+    ``lift`` is how many rows a centimetre of height moves up and a centimetre towards the camera moves down.
+    """
+    depth_square = rings[:, 1:2] ** 2 - x[None] ** 2
+    inside = depth_square > 0
+    z = np.sqrt(np.maximum(depth_square, 0))
+    row = (foot_row - (rings[:, 0:1] * lift[0] - z * lift[1])).astype(np.int32)
+    inside &= (row >= 0) & (row < rows)
+    index = row * len(x) + np.arange(len(x), dtype=np.int32)[None]
+    ring_at = np.full(rows * len(x), -1, np.int32)
+    # later rings hide earlier ones: with repeated indices the last value stays
+    ring_at[index[inside]] = np.broadcast_to(np.arange(len(rings), dtype=np.int32)[:, None], index.shape)[inside]
+    return ring_at.reshape(rows, len(x))
+
+
 @lru_cache(maxsize=160)
 def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> RoundView:
     """The view of a surface of revolution.
@@ -72,23 +92,15 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     el = np.radians(elevation)
     cos, sin = np.float32(np.cos(el)), np.float32(np.sin(el))
     rings = _rings(profile, 0.62 / float(fine))
-    rings = (rings if elevation >= 0 else rings[::-1]).astype(np.float32)
+    rings = np.asarray(rings if elevation >= 0 else rings[::-1], np.float32)
     widest, tall = max(r for _, r in profile), np.float32(profile[-1][0])
     below = widest * abs(sin)
     rows = oversampling * int(np.ceil((tall * cos + 2 * below) * pixels_per_cm) + 4)
     half = oversampling * int(np.ceil(widest * pixels_per_cm) + 1)
     foot_row = np.float32((tall * cos + below) * fine + 2.0 * oversampling)
     # the body is symmetric: work out its right half
-    x = (np.arange(half, dtype=np.float32) + np.float32(0.5)) / fine
-    depth_square = rings[:, 1:2] ** 2 - x[None] ** 2
-    inside = depth_square > 0
-    z = np.sqrt(np.maximum(depth_square, 0))
-    row = (foot_row - (rings[:, 0:1] * cos - z * sin) * fine).astype(np.int32)
-    inside &= (row >= 0) & (row < rows)
-    ring_at = np.full(rows * half, -1, np.int32)
-    index = row * half + np.arange(half, dtype=np.int32)[None]
-    ring_at[index[inside]] = np.broadcast_to(np.arange(len(rings), dtype=np.int32)[:, None], index.shape)[inside]
-    ring_at = ring_at.reshape(rows, half)
+    x = ((np.arange(half) + 0.5) / float(fine)).astype(np.float32)
+    ring_at = _nearest_rings(rings, x, np.float32(foot_row), (fine * cos, fine * sin), rows)
     shown = ring_at >= 0
     up = (foot_row - (np.arange(rows, dtype=np.float32) + np.float32(0.5)))[:, None] / fine
     lid = np.zeros((rows, half), bool)
@@ -103,9 +115,10 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     shown |= lid | bottom
 
     size = rows // oversampling, half // oversampling
-    cover = cv2.resize(shown.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    cover = np.asarray(cv2.resize(shown.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA), np.float32)
     if oversampling == 1:
-        cover = cv2.GaussianBlur(cover, (3, 3), 0, borderType=cv2.BORDER_REPLICATE) * (cover > 0)
+        soft = cv2.GaussianBlur(cover, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
+        cover = np.where(cover > 0, soft, 0).astype(np.float32)
         pick_row, pick_column = np.arange(rows)[:, None], np.arange(half)[None]
     else:
         # each final pixel shows one of its four fine ones, the first that hits the package
@@ -124,7 +137,7 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
     slope[lid] = np.pi / 2
     level = np.cos(slope)
 
-    def whole(right: FloatArray, *, odd: bool = False) -> FloatArray:
+    def whole(right: NDArray[np.floating], *, odd: bool = False) -> FloatArray:
         return np.ascontiguousarray(np.concatenate([(-right if odd else right)[:, ::-1], right], axis=1), np.float32)
 
     return RoundView(

@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.optics import Camera
+from shelfvision.sim.products import Packaging
 from shelfvision.sim.shoppers import Point
 from shelfvision.sim.stocking import Place
 from shelfvision.sim.wardrobe import APPROACHES
 
 
-def hold_point(place: Place, approach: str) -> Point:
-    """Where a hand holds a unit that stands in its place."""
-    _, height, _ = place.pack.size_cm
+def hold_point(place: Place, approach: str, pack: Packaging | None = None) -> Point:
+    """Where a hand holds a unit, of the place's own product or another, that stands in its place."""
+    _, height, _ = (pack or place.pack).size_cm
     up = height - 1.2 if APPROACHES[approach].pinches else height * 0.52
     return np.array([place.x, place.y + up, place.z])
 

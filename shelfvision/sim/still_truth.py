@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.reaching import HandSeen, HeldSeen
-from shelfvision.sim.scene import Scene
+from shelfvision.sim.scene import Scene, Unit
 
 CATEGORIES = ({"id": 1, "name": "product"}, {"id": 2, "name": "gap"}, {"id": 3, "name": "hand"})
 MIN_PIXELS = 20  # fewer are nobody's annotation
@@ -78,65 +78,75 @@ def annotate(
     units = scene.units()
     highest = max((thing.identity for things in (units, hands, held) for thing in things), default=0)
     seen = seen_in(instance_map, highest)
-    height, width = instance_map.shape
     found: list[dict[str, object]] = []
-
-    def entry(category: int, box: Sequence[int], area: int, visibility: float, *, ignored: bool) -> dict[str, object]:
-        left, top, right, bottom = (int(v) for v in box)
-        return {
-            "category_id": category,
-            "bbox": [left, top, right - left, bottom - top],
-            "area": int(area),
-            "iscrowd": int(ignored),
-            "visibility": round(min(visibility, 1.0), 3),
-            "truncated": left == 0 or top == 0 or right == width or bottom == height,
-        }
-
     for unit in units:
-        area = int(seen.pixels[unit.identity])
-        if area < MIN_PIXELS:
-            continue
-        visibility = area / max(scene.silhouette(unit.identity), 1.0)
-        if visibility < MIN_VISIBILITY:
-            continue
-        box = seen.boxes[unit.identity]
-        small = min(box[2] - box[0], box[3] - box[1]) < IGNORE_SIDE
-        ignored = bool(small or visibility < IGNORE_VISIBILITY)
-        found.append(
-            entry(1, box, area, visibility, ignored=ignored)
-            | {
-                "sku": prefix + unit.sku,
-                "family": unit.family,
-                "slot": unit.slot,
-                "row": unit.row,
-                "stack": unit.stack,
-                "misplaced": unit.misplaced,
-                "fallen": unit.fallen,
-            }
-        )
+        if seen.pixels[unit.identity] >= MIN_PIXELS:
+            truth = _product(seen, unit.identity, scene.silhouette(unit.identity), instance_map.shape)
+            if truth is not None:
+                found.append(truth | _described(unit, prefix))
     for carried in held:
-        area = int(seen.pixels[carried.identity])
-        visibility = area / max(carried.silhouette, 1.0)
-        if area >= MIN_PIXELS and visibility >= MIN_VISIBILITY:
-            truth = entry(1, seen.boxes[carried.identity], area, visibility, ignored=visibility < IGNORE_VISIBILITY)
+        truth = _product(seen, carried.identity, carried.silhouette, instance_map.shape)
+        if truth is not None:
             found.append(truth | {"sku": prefix + carried.sku, "family": carried.family, "held": True})
+    found += _gaps(scene, instance_map, prefix)
+    for hand in hands:
+        area = int(seen.pixels[hand.identity])
+        if area >= MIN_PIXELS:
+            visibility = area / max(hand.silhouette, 1.0)
+            found.append(_entry(3, seen.boxes[hand.identity], area, visibility, instance_map.shape))
+    return found
+
+
+def _entry(
+    category: int, box: Sequence[int] | NDArray[np.int64], area: int, visibility: float, shape: tuple[int, ...]
+) -> dict[str, object]:
+    left, top, right, bottom = (int(v) for v in box)
+    small = min(right - left, bottom - top) < IGNORE_SIDE
+    return {
+        "category_id": category,
+        "bbox": [left, top, right - left, bottom - top],
+        "area": int(area),
+        "iscrowd": int(small or visibility < IGNORE_VISIBILITY),
+        "visibility": round(min(visibility, 1.0), 3),
+        "truncated": left == 0 or top == 0 or right == shape[1] or bottom == shape[0],
+    }
+
+
+def _product(seen: Seen, identity: int, silhouette: float, shape: tuple[int, ...]) -> dict[str, object] | None:
+    area = int(seen.pixels[identity])
+    visibility = area / max(silhouette, 1.0)
+    if area < MIN_PIXELS or visibility < MIN_VISIBILITY:
+        return None
+    return _entry(1, seen.boxes[identity], area, visibility, shape)
+
+
+def _described(unit: Unit, prefix: str) -> dict[str, object]:
+    return {
+        "sku": prefix + unit.sku,
+        "family": unit.family,
+        "slot": unit.slot,
+        "row": unit.row,
+        "stack": unit.stack,
+        "misplaced": unit.misplaced,
+        "fallen": unit.fallen,
+    }
+
+
+def _gaps(scene: Scene, instance_map: NDArray[np.int32], prefix: str) -> list[dict[str, object]]:
+    found = []
     for slot, polygon in scene.gaps():
         mask = gap_mask(polygon, instance_map)
         if mask is None:
             continue
         free, whole = mask
         area = int(np.count_nonzero(free))
-        rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
         if area < 12 * MIN_PIXELS or area < GAP_VISIBILITY * whole:
             continue
-        box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
+        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         if min(box[2] - box[0], box[3] - box[1]) >= IGNORE_SIDE:
-            found.append(entry(2, box, area, area / whole, ignored=False) | {"slot": slot.id, "sku": prefix + slot.sku})
-    for hand in hands:
-        area = int(seen.pixels[hand.identity])
-        if area >= MIN_PIXELS:
-            visibility = area / max(hand.silhouette, 1.0)
-            found.append(entry(3, seen.boxes[hand.identity], area, visibility, ignored=visibility < IGNORE_VISIBILITY))
+            truth = _entry(2, box, area, area / whole, instance_map.shape)
+            found.append(truth | {"slot": slot.id, "sku": prefix + slot.sku})
     return found
 
 

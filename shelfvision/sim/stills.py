@@ -222,7 +222,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _work(out: Path, recipe: Recipe, blocks: dict[int, list[int]], workers: int) -> Iterator[int]:
     """Render block by block; yields each still's number when it is on the disk."""
-    if workers == 1 or len(blocks) <= 1 and sum(map(len, blocks.values())) < 2 * workers:
+    if workers == 1 or (len(blocks) <= 1 and sum(map(len, blocks.values())) < 2 * workers):
         for block, numbers in blocks.items():
             for number in numbers:
                 _render_to_disk(str(out), recipe, block, number)
@@ -276,7 +276,8 @@ def _render_to_disk(out: str, recipe: Recipe, block: int, number: int) -> int:
 
 def _gather(out: Path, count: int, recipe: Recipe) -> Path:
     """One COCO file of all stills."""
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for number in range(count):
         image = {"id": number + 1, "file_name": f"images/{name_of(number)}.jpg"}
         images.append(image | {"width": recipe.size[0], "height": recipe.size[1]})

@@ -1,4 +1,4 @@
-"""Which product stands where: slots along boards, and in each slot places for units in the order in which they are taken."""
+"""Which product stands where: slots along boards, and in each slot places in the order in which they are emptied."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ShelfSlot:
 class Stocker(Protocol):
     """Puts slots on a board, as `stock_board` does."""
 
-    def __call__(
+    def __call__(  # noqa: PLR0917 - the call of `stock_board`
         self,
         fixture: Fixture,
         number: int,
@@ -92,7 +92,7 @@ def _fits(pack: Packaging, clearance: float, depth: float, steepness: float) -> 
     return pack.size_cm[1] <= clearance - 1.5 and pack.size_cm[2] <= depth - 1.0
 
 
-def stock_board(
+def stock_board(  # noqa: PLR0917 - given once, by the scene
     fixture: Fixture,
     number: int,
     reach: tuple[float, float],
@@ -142,7 +142,8 @@ def stock_board(
         members = lines[names[order[turn % len(order)]]]
         turn += 1
         for pack in members[: int(rng.integers(1, len(members) + 1))]:
-            slot = _make_slot(f"{number + 1}-{len(slots) + 1}", pack, fixture, number, x, settings, rng)
+            name = f"{number + 1}-{len(slots) + 1}"
+            slot = _make_slot(name, pack, fixture, settings, rng, number=number, x=x)
             if slot.right > reach[1]:
                 if x + pack.size_cm[0] < reach[1] and slot.facings > 1:
                     continue
@@ -156,10 +157,11 @@ def _make_slot(
     name: str,
     pack: Packaging,
     fixture: Fixture,
-    number: int,
-    x: float,
     settings: SceneSettings,
     rng: np.random.Generator,
+    *,
+    number: int,
+    x: float,
 ) -> ShelfSlot:
     board = fixture.boards[number]
     width, height, depth = pack.size_cm
@@ -169,7 +171,7 @@ def _make_slot(
     rows = int(np.clip((fixture.depth - 3) // (depth + 0.5), 1, settings.rows))
     levels = 1
     if pack.stackable and height < clearance * 0.46 and fixture.kind != "table" and rng.random() < settings.stacked:
-        levels = int(min((clearance - 1.5) // height, rng.integers(2, 5)))
+        levels = min(int((clearance - 1.5) // height), int(rng.integers(2, 5)))
     slot = ShelfSlot(name, pack, number, x, x + facings * (width + space), facings, rows, max(levels, 1))
     setback = rng.uniform(0.4, 1.0 + 4.0 * settings.loose)
     if (
@@ -227,9 +229,10 @@ def _turn(pack: Packaging, settings: SceneSettings, rng: np.random.Generator) ->
 
 def _stock(capacity: int, fill: float, rng: np.random.Generator) -> int:
     if rng.random() < fill:
-        return int(round(capacity * (1 - 0.35 * rng.random() ** 2.2 * (fill < 0.999))))
+        missing = 0.35 * float(rng.random()) ** 2.2 if fill < 0.999 else 0.0
+        return round(capacity * (1 - missing))
     kind = rng.random()
-    return 0 if kind < 0.4 else int(round(capacity * rng.uniform(0.05, 0.75)))
+    return 0 if kind < 0.4 else round(capacity * rng.uniform(0.05, 0.75))
 
 
 def disturb(
@@ -248,27 +251,53 @@ def disturb(
         covered = {(place.column, place.row) for place in present if place.stack > 0}
         empty = set(range(slot.facings)) - {place.column for place in present}
         for place in present:
-            single = slot.levels == 1
-            if single and rng.random() < settings.misplaced:
-                width, _, depth = slot.pack.size_cm
-                others = [
-                    pack for pack in assortment
-                    if pack.size_cm[0] <= width * 1.1 and pack.size_cm[2] <= depth * 1.2 and pack.size_cm[1] < clearance - 1.5
-                    and pack.sku != slot.sku and (pack.solid != "flat") == (slot.pack.solid != "flat")
-                ]  # fmt: skip
-                if others:
-                    place.pack = others[int(rng.integers(len(others)))]
-                    place.turn = 0.0
-            if (place.column, place.row) in covered or place.stack > 0 or place.pack.solid == "gable":
+            if slot.levels == 1 and rng.random() < settings.misplaced:
+                _swap(slot, place, assortment, clearance, rng)
+            loaded = (place.column, place.row) in covered or place.stack > 0
+            if loaded or place.pack.solid == "gable":
                 continue
-            left_free = place.column - 1 in empty
-            right_free = place.column + 1 in empty
-            if (left_free or right_free) and place.row == 0 and rng.random() < settings.fallen * 6:
-                _fall(slot, place, empty, -1 if left_free else 1, clearance)
+            free = [side for side in (-1, 1) if place.column + side in empty]
+            if free and place.row == 0 and rng.random() < settings.fallen * 6:
+                _fall(slot, place, empty, free[0], clearance)
             elif rng.random() < settings.leaning:
-                room = 9.0 if left_free or right_free else (1.8 if place.pack.solid == "flat" else 0.0)
-                side = -1 if left_free else (1 if right_free else rng.choice((-1, 1)))
-                place.lean = float(side * abs(rng.normal(0, 0.5)) * room)
+                place.lean = _lean(slot, place, empty, free, rng)
+
+
+def _swap(
+    slot: ShelfSlot, place: Place, assortment: Sequence[Packaging], clearance: float, rng: np.random.Generator
+) -> None:
+    """Put another product in a unit's place, one that has room there."""
+    width, _, depth = slot.pack.size_cm
+    others = [
+        pack
+        for pack in assortment
+        if pack.size_cm[0] <= width * 1.1
+        and pack.size_cm[1] < clearance - 1.5
+        and pack.size_cm[2] <= depth * 1.2
+        and pack.sku != slot.sku
+        and (pack.solid == "flat") == (slot.pack.solid == "flat")
+    ]
+    if others:
+        place.pack = others[int(rng.integers(len(others)))]
+        place.turn = 0.0
+
+
+def _lean(slot: ShelfSlot, place: Place, empty: set[int], free: list[int], rng: np.random.Generator) -> float:
+    """Degrees by which a unit leans: over a narrow gap until it rests on what stands beyond, else hardly."""
+    for side in free:
+        beyond = place.column + side
+        while beyond in empty:
+            beyond += side
+        if not 0 <= beyond < slot.facings:
+            continue
+        step = (slot.right - slot.left) / slot.facings
+        gap = (abs(beyond - place.column) - 1) * step + step - place.pack.size_cm[0]
+        share = gap / place.pack.size_cm[1]
+        if share < 0.5:
+            return side * float(np.degrees(np.arcsin(share * 0.94)))
+    if place.pack.solid == "flat":
+        return float(rng.normal(0, 1.0))
+    return 0.0
 
 
 def _fall(slot: ShelfSlot, place: Place, empty: set[int], side: int, clearance: float) -> None:
@@ -287,3 +316,4 @@ def _fall(slot: ShelfSlot, place: Place, empty: set[int], side: int, clearance: 
     place.lean = 90.0 * side
     place.turn = 0.0
     place.column = column
+    empty.difference_update(range(min(column, last), max(column, last) + 1))

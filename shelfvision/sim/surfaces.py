@@ -56,7 +56,7 @@ def round_light(profile: Profile, pixels_per_cm: float, elevation: float, materi
         white = np.where(view.lid, tilt, white).astype(np.float32)
     factor = np.clip(colour * 128, 0, 255).astype(np.uint8)
     return (
-        cv2.merge([factor] * 3),
+        np.asarray(cv2.merge([factor] * 3), np.uint8),
         np.clip(white * 255, 0, 255).astype(np.uint8),
         np.round(view.cover * 255).astype(np.uint8),
     )
@@ -133,5 +133,5 @@ def soft_outline(kind: str, shape: tuple[int, int], seed: int) -> NDArray[np.uin
         for x in (radius, width - 1 - radius):
             for y in lows:
                 cv2.circle(corner, (x, y), radius, 255, -1, cv2.LINE_AA)
-        cover = cv2.min(cover, corner)
+        cover = np.minimum(cover, corner)
     return cover

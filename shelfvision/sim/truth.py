@@ -57,6 +57,7 @@ class TruthRecorder:
             },
             "interactions": self._interactions(),
             "empty_facing_intervals": self._empty(),
+            "misplaced_intervals": self._misplaced(),
             "occluded_intervals": {slot.id: spans for slot in store.slots if (spans := self._spans(slot.id, OCCLUDED))},
             "refills": self._refills(),
             "units": self._units(),
@@ -137,6 +138,25 @@ class TruthRecorder:
                     spans[-1][1] = frame
             empty[slot] = [span for span in spans if span[1] is None or span[1] > (span[0] or 0)]
         return empty
+
+    def _misplaced(self) -> dict[str, list[list[int | None]]]:
+        """When a unit of another SKU stands in a slot."""
+        spans: dict[str, list[list[int | None]]] = {}
+        since: dict[str, dict[int, int]] = {}  # slot -> place -> frame
+        begins: dict[str, int] = {}
+        for change in self._footage.changes:
+            frame, reach = self.frame_at(change.time), change.reach
+            if frame > self._last:
+                continue
+            there = since.setdefault(change.slot, {})
+            if reach.brings and reach.pack is not None:
+                there[reach.order] = frame
+                begins.setdefault(change.slot, frame)
+            elif not reach.brings and there.pop(reach.order, None) is not None and not there:
+                spans.setdefault(change.slot, []).append([begins.pop(change.slot), frame])
+        for slot, frame in begins.items():
+            spans.setdefault(slot, []).append([frame, None])
+        return spans
 
     def _refills(self) -> dict[str, list[int]]:
         """When staff brought units to a slot that was not empty."""

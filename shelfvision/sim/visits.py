@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.motion import track
+from shelfvision.sim.products import Packaging
 from shelfvision.sim.shoppers import Deed, Errand, Point, Reach, Visit, plan_reach
 from shelfvision.sim.space import hold_point, project, world_at
 from shelfvision.sim.stocking import Place, ShelfSlot
@@ -28,6 +29,7 @@ class ScriptOptions:
     most_moves: int = 3  # reaches of one shopper
     touches: float = 0.13  # share of reaches that only touch
     hovers: float = 0.07  # share of reaches that stop before the product
+    strays: float = 0.06  # share of taken units that are put down in another slot
 
 
 @dataclass(slots=True)
@@ -36,6 +38,9 @@ class ShelfState:
 
     stock: dict[str, int]
     visits: list[Visit]  # now in view, or about to be
+    strangers: dict[tuple[str, int], Packaging] = field(
+        default_factory=dict
+    )  # (slot, place): what does not belong there
 
     def busy_slots(self) -> set[str]:
         """Slots at which somebody is at work, or will be."""
@@ -182,42 +187,72 @@ class VisitPlanner:
         return self._store.slots[int(self._rng.choice(len(weights), p=weights / weights.sum()))]
 
     def _moves(self, slot: ShelfSlot, begin: float, body: float | None = None) -> list[Reach]:
-        """What one shopper does at a slot."""
+        """What one shopper does at a slot, and where a taken unit may be put down again."""
         rng = self._rng
         reaches: list[Reach] = []
-        now = begin
-        here = {slot.id: self.state.stock[slot.id]}
+        now, here = begin, self.state.stock[slot.id]
         way = self._draw_way(slot, body)
         moves = int(rng.integers(1, self._options.most_moves + 1)) if rng.random() < 0.45 else 1
-        holding = 0
         for _ in range(moves):
-            kind = rng.random()
-            if holding and rng.random() < 0.45:
-                deed, count = Deed.PUT_BACK, 1
-            elif here[slot.id] == 0:
+            last = reaches[-1] if reaches else None
+            deed, count = self._draw_deed(slot, here, last)
+            back = last.pack if last is not None and deed is Deed.PUT_BACK else None
+            if deed is not Deed.PUT_BACK and not here:
                 break
-            elif kind < self._options.touches:
-                deed, count = Deed.TOUCH, 0
-            elif kind < self._options.touches + self._options.hovers:
-                deed, count = Deed.HOVER, 0
-            else:
-                deed, count = Deed.PICK_UP, 1
-                if slot.pack.size_cm[0] < 7 and here[slot.id] >= 2 and rng.random() < 0.08:
-                    count = 2
-            reach = self._reach(deed, slot, here[slot.id], now, way, count=count, body=body)
+            reach = self._reach(deed, slot, here, now, way, count=count, body=body, stranger=back)
             if reach is None:
                 break
             reaches.append(reach)
-            here[slot.id] += reach.count if reach.brings else -reach.count
-            holding += -reach.count if reach.brings else reach.count
+            here += reach.count if reach.brings else -reach.count
             now = reach.end + float(rng.uniform(0.5, 3.0) if deed is Deed.PICK_UP else rng.uniform(0.2, 1.2))
-        if reaches and holding and reaches[-1].deed is Deed.PICK_UP and rng.random() < 0.22:
-            back = self._reach(
-                Deed.PUT_BACK, slot, here[slot.id], now + float(rng.uniform(0.5, 3)), way, count=1, body=body
-            )
-            if back is not None:
-                reaches.append(back)
+        if reaches and reaches[-1].deed is Deed.PICK_UP and reaches[-1].count == 1:
+            taken = reaches[-1]
+            again: Reach | None = None
+            if rng.random() < self._options.strays:
+                again = self._put_elsewhere(slot, taken, now, body)
+            elif rng.random() < 0.22:
+                begin = now + float(rng.uniform(0.5, 3))
+                again = self._reach(Deed.PUT_BACK, slot, here, begin, way, count=1, body=body, stranger=taken.pack)
+            reaches += [again] if again is not None else []
         return reaches
+
+    def _draw_deed(self, slot: ShelfSlot, here: int, last: Reach | None) -> tuple[Deed, int]:
+        """What comes after the last reach, and with how many units."""
+        rng, options = self._rng, self._options
+        if last is not None and last.deed is Deed.PICK_UP and last.count == 1 and rng.random() < 0.4:
+            return Deed.PUT_BACK, 1
+        kind = rng.random()
+        if kind < options.touches:
+            return Deed.TOUCH, 0
+        if kind < options.touches + options.hovers:
+            return Deed.HOVER, 0
+        return Deed.PICK_UP, 2 if slot.pack.size_cm[0] < 7 and here >= 2 and rng.random() < 0.08 else 1
+
+    def _put_elsewhere(self, slot: ShelfSlot, taken: Reach, now: float, body: float | None) -> Reach | None:
+        """A taken unit is put down where another product belongs: in a near slot with a free place that it fits."""
+        pack = taken.pack or slot.pack
+        busy = self.state.busy_slots()
+        clearances = self._store.scene.fixture.boards
+        fitting = [
+            other
+            for other in self._store.slots
+            if other is not slot
+            and other.id not in busy
+            and other.sku != pack.sku
+            and 0 < self.state.stock[other.id] < other.capacity
+            and pack.size_cm[0] <= other.pack.size_cm[0] * 1.1
+            and pack.size_cm[2] <= other.pack.size_cm[2] * 1.4
+            and clearances[other.board].top + pack.size_cm[1] < clearances[other.board].ceiling - 3
+            and (body is None or abs((other.left + other.right) / 2 - body) < 75)
+        ]
+        if not fitting:
+            return None
+        other = fitting[int(self._rng.integers(len(fitting)))]
+        way = self._draw_way(other, body)
+        begin = now + float(self._rng.uniform(0.3, 2.0))
+        return self._reach(
+            Deed.PUT_BACK, other, self.state.stock[other.id], begin, way, count=1, body=body, stranger=pack
+        )
 
     def _both_hands_apart(self, person: int, now: float) -> Visit | None:
         """Both hands of one shopper at two slots at once."""
@@ -295,16 +330,21 @@ class VisitPlanner:
         count: int,
         body: float | None = None,
         pace: float = 1.0,
+        stranger: Packaging | None = None,
     ) -> Reach | None:
         brings = deed in {Deed.PUT_BACK, Deed.RESTOCK}
         order = slot.capacity - stock - (1 if brings else 0)
         if not 0 <= order < slot.capacity:
             return None
         place = slot.places[order]
-        if count == 2 and not _side_by_side(slot, order):
+        if not brings:
+            stranger = self.state.strangers.get((slot.id, order))
+        alone = stranger is None and (slot.id, order + 1) not in self.state.strangers
+        if count == 2 and not (alone and _side_by_side(slot, order)):
             count = 1
         rng, kind = self._rng, self._store.kind
-        target = hold_point(place, way[0])
+        pack = stranger or slot.pack
+        target = hold_point(place, way[0], pack)
         if count == 2:
             target[0] = (place.x + slot.places[order + 1].x) / 2
         side = -1.0 if way[1] else 1.0
@@ -318,12 +358,12 @@ class VisitPlanner:
             inspect_at = 0.5 * target + 0.5 * rest + np.array([0, 8.0, 0])
             inspect_at[2] = min(inspect_at[2], 10.0)
         inspect = inspect_at if deed is Deed.PICK_UP and rng.random() < 0.25 else None
-        both = place.pack.size_cm[0] > 13.5 and way[0] != "above"
+        both = pack.size_cm[0] > 13.5 and way[0] != "above"
         ceiling = self._store.scene.fixture.boards[slot.board].ceiling
-        room = max(0.2, min(3.0, ceiling - place.y - place.pack.size_cm[1] - 1.5))
+        room = max(0.2, min(3.0, ceiling - place.y - pack.size_cm[1] - 1.5))
         errand = Errand(
-            deed, slot.id, slot.sku, begin, rest, rest if after is None else after, target, count=count, order=order,
-            mirrored=way[1], both=both, approach=way[0], inspect=inspect, clearance_cm=room,
+            deed, slot.id, pack.sku, begin, rest, rest if after is None else after, target, count=count, order=order,
+            mirrored=way[1], both=both, approach=way[0], pack=stranger, inspect=inspect, clearance_cm=room,
             pace=pace * float(rng.uniform(0.85, 1.3)) * (1.15 if kind.people else 1.0),
         )  # fmt: skip
         return plan_reach(errand, rng)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfvision.sim.carts import draw_cart, draw_crate
 from shelfvision.sim.compositing import Stamp, make_stamp, shadow_stamp
-from shelfvision.sim.hands import FIST, HandSprite, Pose, draw_hand, grip, grip_point, pinch, pinch_point
-from shelfvision.sim.people import WALK_PHASES, PersonSprite, draw_cart, draw_crate, draw_limb, draw_person, draw_walker
+from shelfvision.sim.hand_pose import FIST, Pose, grip, grip_point, pinch, pinch_point
+from shelfvision.sim.hands import HandSprite, draw_hand
+from shelfvision.sim.people import WALK_PHASES, PersonSprite, draw_limb, draw_person, draw_walker
 
 FloatArray = NDArray[np.float32]
 

@@ -178,6 +178,25 @@ def test_an_order_for_a_full_slot_is_done_at_once_and_for_an_unknown_one_refused
         footage.order(Order("nowhere", "k"))
 
 
+def test_a_unit_put_into_another_slot_is_misplaced_until_it_is_taken() -> None:
+    """It is told with its own SKU, and the picture shows that product there."""
+    footage = film("corner", 5, fps=5, options=ScriptOptions(strays=0.9, busy=2))
+    recorder = TruthRecorder(footage)
+    for _ in range(5 * 150):
+        recorder.see(footage.step(draw=footage.index % 5 == 0))
+        own = {slot.id: slot.sku for slot in footage.store.slots}
+        if footage.index % 5 == 1:
+            standing = {slot.id: {place.pack.sku for place in slot.present} for slot in footage.store.slots}
+            now = footage.index
+            told = recorder.document()["misplaced_intervals"]
+            for slot, skus in standing.items():
+                wrong = any(a <= now and (b is None or now < b) for a, b in told.get(slot, []))
+                turned = any(reach.slot == slot and reach.turns(now / 5) for reach in footage.script.reaches)
+                assert turned or (skus - {own[slot]} != set()) == wrong
+    strays = [one for one in recorder.document()["interactions"] if one["sku"] != own[one["slot"]]]
+    assert any(one["type"] == "put_back" for one in strays)
+
+
 @pytest.mark.parametrize("name", ["table", "corner"])
 def test_the_truth_is_what_the_pictures_show(name: str) -> None:
     """Without hands in front a slot's picture depends on its units alone, and changes when the truth says so."""

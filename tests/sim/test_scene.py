@@ -1,5 +1,7 @@
 """Rendered scenes: any setting renders, truth is exact, taking units repaints what a whole painting would."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -44,8 +46,7 @@ def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed):
     """No crash over the whole range of settings; every annotation keeps to its rules."""
     try:
         scene = Scene(chosen, seed, assortment=ASSORTMENT, cache=CACHE)
-    except ConfigError as error:
-        assert "fits" in str(error)
+    except ConfigError:  # nothing of the assortment fits on these boards
         return
     width, height = chosen.size
     assert scene.render().shape == (height, width, 3)
@@ -192,7 +193,7 @@ def test_neighbours_do_not_stand_in_each_other():
         scene = Scene(chosen, seed, assortment=ASSORTMENT, cache=CACHE)
         for slot in scene.slots:
             front = sorted((p for p in slot.places if p.row == 0 and p.stack == 0), key=lambda p: p.x)
-            for left, right in zip(front, front[1:], strict=False):
+            for left, right in pairwise(front):
                 assert right.x - left.x >= slot.pack.size_cm[0] - 1e-6
 
 

@@ -1,0 +1,174 @@
+"""The goods of a scene as the camera sees them: every place's picture, the order of painting, shadows at their feet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfvision.sim.block_views import block_in_view
+from shelfvision.sim.fixture import Fixture, level
+from shelfvision.sim.layer import Layer
+from shelfvision.sim.optics import NEAR, Camera, Points, perspective
+from shelfvision.sim.pack_sprite import Sprite
+from shelfvision.sim.pack_views import SpriteCache
+from shelfvision.sim.placement import project_places, world_of
+from shelfvision.sim.products import Packaging
+from shelfvision.sim.solids import block_faces
+from shelfvision.sim.stocking import Place, ShelfSlot
+
+_ROW_SHADE = 0.2  # light that each row farther back loses in the strongest shade
+
+
+class Goods:
+    """All places of a scene, stocked or not; identities are their numbers from 1.
+
+    Args:
+        camera: who looks.
+        fixture: what they stand on.
+        slots: whose places to number and project; each place gets its identity.
+        shade: strength of shadows, 0 to 1.
+        cache: drawn packages.
+        rng: of the small differences in brightness.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        fixture: Fixture,
+        slots: Sequence[ShelfSlot],
+        *,
+        shade: float,
+        cache: SpriteCache,
+        rng: np.random.Generator,
+    ) -> None:
+        self._camera, self._fixture, self._cache = camera, fixture, cache
+        self._slots: dict[int, list[ShelfSlot]] = {number: [] for number in range(len(fixture.boards))}
+        for slot in slots:
+            self._slots[slot.board].append(slot)
+        self._places = [place for slot in slots for place in slot.places]
+        for number, place in enumerate(self._places):
+            place.identity = number + 1
+        self._owner = [slot for slot in slots for _ in slot.places]
+        self.projections = project_places(camera, self._places)
+        rows = np.array([place.row for place in self._places], float)
+        self.gain = (1 - _ROW_SHADE * shade) ** rows * rng.uniform(0.94, 1.04, len(rows))
+        self._order = {number: self._painting_order(number) for number in self._slots}
+        self._close_ups: dict[int, Sprite] = {}  # boxes drawn in true perspective
+
+    def swap(self, identity: int, pack: Packaging) -> None:
+        """From now on another product stands at a place, when something does."""
+        index = identity - 1
+        place = self._places[index]
+        place.pack, place.turn, place.lean = pack, 0.0, 0.0
+        row = project_places(self._camera, [place])
+        for column in fields(row):
+            getattr(self.projections, column.name)[index] = getattr(row, column.name)[0]
+        self._close_ups.pop(index, None)
+
+    def sprite(self, identity: int) -> Sprite:
+        """The picture of one place's unit."""
+        index = identity - 1
+        seen, place = self.projections, self._places[index]
+        scale = float(seen.level[index])
+        if not seen.close[index]:
+            azimuth, elevation = float(seen.azimuth[index]), float(seen.elevation[index])
+            return self._cache.view(place.pack, scale, azimuth, elevation, float(seen.turn[index]))
+        sprite = self._close_ups.get(index)
+        if sprite is None:
+            faces = block_faces(place.pack.size_cm, place.pack.gable_cm)
+            spots, distance = self._camera.to_canvas(world_of(place, np.array([face.corners for face in faces])))
+            width, height = self._camera.canvas_size
+            window = (-0.5 * width, -0.5 * height, 1.5 * width, 1.5 * height)
+            made = None
+            if distance.min() > NEAR:
+                back = abs(place.turn) > 90
+                made = block_in_view(place.pack, list(spots), seen.anchors[index], window, scale, back=back)
+            sprite = made if made is not None else self._cache.view(place.pack, 2.0, 0.0, 0.0, 0.0)
+            self._close_ups[index] = sprite
+        return sprite
+
+    def matrix(self, identity: int) -> NDArray[np.float64]:
+        """(3, 3) map from the pixels of a unit's sprite to the canvas."""
+        return perspective(self.sprite(identity).anchors, self.projections.anchors[identity - 1])
+
+    def box(self, identity: int) -> NDArray[np.int64]:
+        """Rectangle of the canvas that a unit's sprite can touch: left, top, right, bottom."""
+        height, width = self.sprite(identity).pixels.shape[:2]
+        edges = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+        corners = cv2.perspectiveTransform(edges, self.matrix(identity))[0]
+        return np.concatenate([np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))]).astype(np.int64)
+
+    def paint(self, layer: Layer, board: int) -> None:
+        """Paint the units that stand on a board, the farthest first."""
+        seen = self.projections
+        left, top = layer.left, layer.top
+        right, bottom = left + layer.image.shape[1], top + layer.image.shape[0]
+        hidden = self._hidden(board)
+        for index in self._order[board]:
+            place = self._places[index]
+            if not seen.visible[index] or place.identity in hidden or not self._stands(index):
+                continue
+            (low_x, low_y), (high_x, high_y) = seen.low[index], seen.high[index]
+            if low_x < right and high_x >= left and low_y < bottom and high_y >= top:
+                sprite = self.sprite(place.identity)
+                layer.sprite(sprite, self.matrix(place.identity), place.identity, float(self.gain[index]))
+
+    def contact_shadows(self, board: int) -> list[Points]:
+        """Where units keep the light off a board: polygons on the canvas."""
+        top = self._fixture.boards[board].top
+        shadows = []
+        for slot in self._slots[board]:
+            for place in slot.present:
+                if place.stack > 0 or not self.projections.visible[place.identity - 1]:
+                    continue
+                width, height, depth = place.pack.size_cm
+                half = (height if abs(place.lean) > 45 else width) / 2 + 0.5
+                front, back = min(place.z + depth / 2 + 0.9, 0.3), place.z - depth / 2
+                corners = self._camera.polygon(level(place.x - half, place.x + half + 0.8, top, front, back))
+                if len(corners) >= 3:
+                    shadows.append(corners)
+        return shadows
+
+    def _stands(self, index: int) -> bool:
+        slot = self._owner[index]
+        return self._places[index].identity - slot.places[0].identity >= slot.capacity - slot.count
+
+    def _painting_order(self, board: int) -> list[int]:
+        """A board's places from the farthest to the nearest."""
+        camera_x, camera_y = self._camera.position[:2]
+        upwards = 1 if camera_y > self._fixture.boards[board].top else -1
+
+        def key(index: int) -> tuple[float, float, float]:
+            place = self._places[index]
+            front = place.z + place.pack.size_cm[2] / 2
+            return round(front / 3.0), -round(abs(place.x - camera_x), 1), upwards * place.stack
+
+        return sorted((i for i, slot in enumerate(self._owner) if slot.board == board), key=key)
+
+    def _hidden(self, board: int) -> set[int]:
+        """Units wholly behind an equal one, which need no painting."""
+        hidden: set[int] = set()
+        for slot in self._slots[board]:
+            if slot.rows < 2:
+                continue
+            nearer: dict[tuple[int, int], list[Place]] = {}
+            for place in sorted(slot.present, key=lambda p: p.row):
+                if abs(place.lean) > 1 or place.pack.sku != slot.sku:
+                    continue
+                before = nearer.setdefault((place.column, place.stack), [])
+                # round things leave gaps beside their necks
+                needed = 1 if place.pack.solid in {"block", "gable"} else 2
+                if len(before) >= needed and self._covers(before[-1], place):
+                    hidden.add(place.identity)
+                else:
+                    before.append(place)
+        return hidden
+
+    def _covers(self, front: Place, behind: Place) -> bool:
+        near, far = (self.projections.anchors[place.identity - 1] for place in (front, behind))
+        low, high = near.min(axis=0) - 0.5, near.max(axis=0) + 0.5
+        return bool((low <= far.min(axis=0)).all() and (high >= far.max(axis=0)).all())
