@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 
 from shelfvision.errors import ConfigError
 from shelfvision.sim.footage import Footage
+from shelfvision.sim.pools import single_threaded_pool
 from shelfvision.sim.shoppers import Deed, Reach
+from shelfvision.sim.site_files import write_whole
 from shelfvision.sim.stores import STORES, SimulatedStore, build_store
 from shelfvision.sim.visits import ScriptOptions
 
@@ -71,13 +72,17 @@ class _Wish:
 
 
 def write_clips(
-    options: ClipOptions, folder: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None
+    options: ClipOptions,
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
     """Cut clips from as many seeded footages as are needed.
 
     Each clip is one JPEG, its frames stacked from top to bottom (``frames * size`` high), under ``LABEL/``;
     ``clips.jsonl`` tells file, label, store, seed, slot, SKU and times of each. A folder that holds whole footages of
-    an earlier run with the same options goes on after them.
+    an earlier run with the same options goes on after them. What is written does not depend on ``workers``.
 
     Returns:
         The path of ``clips.jsonl``.
@@ -88,12 +93,12 @@ def write_clips(
     try:
         for label in LABELS:
             (folder / label).mkdir(parents=True, exist_ok=True)
-        return _write(options, folder, progress)
+        return _write(options, folder, workers, progress)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot write clips: {error.strerror}") from None
 
 
-def _write(options: ClipOptions, folder: Path, progress: Callable[[int, int], None]) -> Path:
+def _write(options: ClipOptions, folder: Path, workers: int, progress: Callable[[int, int], None]) -> Path:
     index = folder / "clips.jsonl"
     settings = {
         key: getattr(options, key) for key in ("seed", "frames", "seconds", "size", "quality", "footage_seconds")
@@ -109,13 +114,25 @@ def _write(options: ClipOptions, folder: Path, progress: Callable[[int, int], No
             raise ConfigError(f"{index}: made with other options; remove the folder or choose another")
     number = 1 + max((int(line["footage"]) for line in lines), default=-1)
     while len(lines) < options.count:
-        lines += _cut(options, number, folder)
-        number += 1
-        partial = index.with_name("clips.jsonl.part")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in [head, *lines]), encoding="utf-8")
-        os.replace(partial, index)  # noqa: PTH105 - the rule for files that must be whole
-        progress(min(len(lines), options.count), options.count)
+        batch = [(options, number + place, folder) for place in range(max(1, workers))]
+        number += len(batch)
+        for found in _cut_all(batch):
+            if len(lines) >= options.count:  # the batch went further than one process would have
+                for line in found:
+                    (folder / line["file"]).unlink()
+                continue
+            lines += found
+            write_whole(index, "".join(json.dumps(line) + "\n" for line in [head, *lines]))
+            progress(min(len(lines), options.count), options.count)
     return index
+
+
+def _cut_all(batch: list[tuple[ClipOptions, int, Path]]) -> Iterator[list[dict[str, Any]]]:
+    if len(batch) == 1:
+        yield _cut(*batch[0])
+        return
+    with single_threaded_pool(len(batch)) as pool:
+        yield from pool.map(_cut, *zip(*batch, strict=True))
 
 
 def _cut(options: ClipOptions, number: int, folder: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,10 @@ import numpy as np
 
 from shelfvision.core.events import EventData, EventDraft, EventKind, to_utc
 from shelfvision.core.planogram import CameraPlan, Slot
+from shelfvision.errors import ConfigError
 from shelfvision.sim.demand import DemandRun
 from shelfvision.sim.demand_settings import DAY, HOUR, MONDAY
+from shelfvision.sim.site_files import CameraEntry, write_site, write_whole
 from shelfvision.sim.trading import Happening, Record
 
 SLOTS_PER_CAMERA = 40
@@ -180,6 +182,21 @@ def truth_document(run: DemandRun) -> dict[str, Any]:
     }
 
 
-def write_truth(run: DemandRun, path: Path) -> None:
-    """Write `truth_document` as JSON."""
-    path.write_text(json.dumps(truth_document(run), indent=1) + "\n", encoding="utf-8")
+def write_store(run: DemandRun, folder: Path, name: str = "demand") -> Path:
+    """Write ``NAME.truth.json``, ``NAME.yaml`` (a site file without pictures behind it) and ``NAME.csv``.
+
+    The events are the caller's to write: they get their ids where the transport is known.
+
+    Returns:
+        The site file's path.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    cameras = [CameraEntry(plan, f"sim:corner?seed={number + 1}", 5.0) for number, plan in enumerate(camera_plans(run))]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / f"{name}.truth.json", json.dumps(truth_document(run), indent=1) + "\n")
+        return write_site(folder, name, cameras, run.assortment.catalogue())
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot write the demand trace: {error.strerror}") from None

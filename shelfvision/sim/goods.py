@@ -57,6 +57,7 @@ class Goods:
         rows = np.array([place.row for place in self._places], float)
         self.gain = (1 - _ROW_SHADE * shade) ** rows * rng.uniform(0.94, 1.04, len(rows))
         self._order = {number: self._painting_order(number) for number in self._slots}
+        self._areas: NDArray[np.float64] | None = None  # of each place's reference rectangle in the picture
         self._close_ups: dict[int, Sprite] = {}  # boxes drawn in true perspective
 
     def swap(self, identity: int, pack: Packaging) -> None:
@@ -91,6 +92,13 @@ class Goods:
             self._close_ups[index] = sprite
         return sprite
 
+    def silhouette(self, identity: int) -> float:
+        """Pixels of the picture that a unit would cover alone, parts beyond the frame included."""
+        if self._areas is None:
+            self._areas = _areas(self._camera.to_picture(self.projections.anchors))
+        sprite = self.sprite(identity)
+        return sprite.seen_area * float(self._areas[identity - 1]) / max(float(_areas(sprite.anchors)), 1e-6)
+
     def matrix(self, identity: int) -> NDArray[np.float64]:
         """(3, 3) map from the pixels of a unit's sprite to the canvas."""
         return perspective(self.sprite(identity).anchors, self.projections.anchors[identity - 1])
@@ -115,7 +123,8 @@ class Goods:
             (low_x, low_y), (high_x, high_y) = seen.low[index], seen.high[index]
             if low_x < right and high_x >= left and low_y < bottom and high_y >= top:
                 sprite = self.sprite(place.identity)
-                layer.sprite(sprite, self.matrix(place.identity), place.identity, float(self.gain[index]))
+                matrix = perspective(sprite.anchors, seen.anchors[index])
+                layer.sprite(sprite, matrix, place.identity, float(self.gain[index]))
 
     def contact_shadows(self, board: int) -> list[Points]:
         """Where units keep the light off a board: polygons on the canvas."""
@@ -172,3 +181,9 @@ class Goods:
         near, far = (self.projections.anchors[place.identity - 1] for place in (front, behind))
         low, high = near.min(axis=0) - 0.5, near.max(axis=0) + 0.5
         return bool((low <= far.min(axis=0)).all() and (high >= far.max(axis=0)).all())
+
+
+def _areas(corners: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Areas of quadrilaterals (..., 4, 2): half the cross product of their diagonals."""
+    first, second = corners[..., 2, :] - corners[..., 0, :], corners[..., 3, :] - corners[..., 1, :]
+    return np.asarray(np.abs(first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]) / 2, np.float64)

@@ -16,7 +16,7 @@ from shelfvision.sim.solids import round_view
 from shelfvision.sim.surfaces import round_light
 
 Skin = tuple[Image, NDArray[np.uint8]]
-_FULL = 16.0
+_FULL = 16.0  # pixels per cm
 
 
 def round_sprite(
@@ -28,16 +28,16 @@ def round_sprite(
     skin, gloss = _skin(pack, pixels_per_cm, skins)
     height = pack.size_cm[1]
     rows = len(gloss)
-    around = skin.shape[1] * 2 // 3
-    start = (0.25 - turn / 360.0) % 1.0
-    map_x = (view.turn + np.float32(start + 0.25)) * np.float32(around) - np.float32(0.5)
+    around = skin.shape[1]
+    # angles beyond the seam are on the other side: the border wraps
+    map_x = (view.turn + np.float32(0.5 - turn / 360.0)) * np.float32(around) - np.float32(0.5)
     map_y = np.clip((np.float32(height) - view.height) * np.float32(pixels_per_cm), 0, np.float32(rows - 1))
     shine = cv2.multiply(white, np.take(gloss, map_y.astype(np.int32)), scale=1 / 255)
     if view.lid.any():
         side = len(skin) - rows
         np.copyto(map_x, (view.lid_x * 0.5 + 0.5) * (side - 1), where=view.lid)
         np.copyto(map_y, rows + (view.lid_z * 0.5 + 0.5) * (side - 1), where=view.lid)
-    pixels = cv2.remap(skin, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    pixels = cv2.remap(skin, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     blue, green, red, opacity = cv2.split(pixels)
     lit = cv2.add(cv2.multiply(cv2.merge([blue, green, red]), factor, scale=1 / 128), cv2.merge([shine] * 3))
     cover = cv2.multiply(opacity, shape, scale=1 / 255)
@@ -61,15 +61,14 @@ def skin_bytes(skin: Skin) -> int:
 
 
 def _skin(pack: Packaging, pixels_per_cm: float, skins: ByteCache[Skin]) -> Skin:
-    """The unrolled surface; for distant views shrunk from the one at ``_FULL`` pixels a cm."""
+    """The unrolled surface; for distant views halved from finer ones until that at ``_FULL`` pixels a cm or more."""
     if pixels_per_cm >= _FULL:
         return skins.get((pack.sku, pixels_per_cm), lambda: _round_skin(pack, pixels_per_cm))
 
     def shrink() -> Skin:
-        skin, gloss = skins.get((pack.sku, _FULL), lambda: _round_skin(pack, _FULL))
-        ratio, split = pixels_per_cm / _FULL, len(gloss)
-        width, rows = max(round(skin.shape[1] * ratio), 12), max(round(split * ratio), 4)
-        lid = max(round((len(skin) - split) * ratio), 3)
+        skin, gloss = _skin(pack, 2 * pixels_per_cm, skins)
+        split = len(gloss)
+        width, rows, lid = max(skin.shape[1] // 2, 12), max(split // 2, 4), max((len(skin) - split) // 2, 3)
         small = np.empty((rows + lid, width, 4), np.uint8)
         cv2.resize(skin[:split], (width, rows), dst=small[:rows], interpolation=cv2.INTER_AREA)
         cv2.resize(skin[split:], (width, lid), dst=small[rows:], interpolation=cv2.INTER_AREA)
@@ -80,7 +79,7 @@ def _skin(pack: Packaging, pixels_per_cm: float, skins: ByteCache[Skin]) -> Skin
 
 
 def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
-    """The surface unrolled one and a half times, front at one third, the lid below; and the gloss of each row."""
+    """The surface unrolled, front in the middle, the lid below; and the gloss of each row."""
     height = pack.size_cm[1]
     radius = max(r for _, r in pack.profile)
     rows = max(round(height * pixels_per_cm), 4)
@@ -133,7 +132,6 @@ def _round_skin(pack: Packaging, pixels_per_cm: float) -> Skin:
             ribs = (np.arange(around) % max(round(0.22 * pixels_per_cm), 2)) < 1
             skin[:cap, ribs, :3] = mix(pack.closure, (0, 0, 0), 0.25)
         skin[max(cap - 1, 0) : cap, :, :3] = mix(pack.closure, (0, 0, 0), 0.4)
-    skin = np.concatenate([skin, skin[:, : (around + 1) // 2]], axis=1)
     lid = _lid(pack, skin.shape[1], pixels_per_cm)
     return np.concatenate([skin, lid]), gloss
 

@@ -133,9 +133,7 @@ class Scene:
 
     def silhouette(self, identity: int) -> float:
         """Pixels of the picture that a unit would cover alone, parts beyond the frame included."""
-        sprite = self._goods.sprite(identity)
-        spots = self.camera.to_picture(self._goods.projections.anchors[identity - 1])
-        return sprite.seen_area * _area(spots) / max(_area(sprite.anchors), 1e-6)
+        return self._goods.silhouette(identity)
 
     def next_unit(self, slot_id: str) -> Unit | None:
         """The unit that is taken next; None when the slot is empty."""
@@ -336,8 +334,3 @@ class Scene:
             layer.darken(self._goods.contact_shadows(number), 0.75 * shade, spread * 0.5)
         if number in self._dressing.rails:
             self._dressing.rails[number].paint(layer)
-
-
-def _area(corners: NDArray[np.floating]) -> float:
-    x, y = corners[:, 0], corners[:, 1]
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)

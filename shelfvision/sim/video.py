@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +13,13 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
+from shelfvision.core.planogram import CameraPlan
 from shelfvision.errors import ConfigError
 from shelfvision.sim.actors import BoxTruth
 from shelfvision.sim.footage import FilmFrame, Footage
+from shelfvision.sim.pools import single_threaded_pool
 from shelfvision.sim.sensor import SensorOptions
+from shelfvision.sim.site_files import CameraEntry, write_site, write_whole
 from shelfvision.sim.stores import STORES, build_store
 from shelfvision.sim.truth import TruthRecorder
 from shelfvision.sim.visits import ScriptOptions
@@ -84,6 +86,40 @@ def record(
         raise ConfigError(f"{folder}: cannot write the recording: {error.strerror}") from None
 
 
+def record_all(
+    recordings: Sequence[VideoOptions],
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Path]:
+    """Make several recordings; those that are there already stay as they are.
+
+    Args:
+        recordings: what to record.
+        folder: where to.
+        workers: processes that render; the files do not depend on it.
+        progress: called with frames done and all frames when one process works, else with recordings.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    videos = [folder / f"{options.name}.mp4" for options in recordings]
+    missing = [options for options, video in zip(recordings, videos, strict=True) if not video.exists()]
+    if workers <= 1 or len(missing) <= 1:
+        total = sum(max(1, round(options.seconds * options.fps)) for options in missing)
+        done = 0
+        for options in missing:
+            before = done
+            record(options, folder, progress=lambda frames, _, before=before: progress(before + frames, total))  # type: ignore[misc]
+            done += max(1, round(options.seconds * options.fps))
+        return videos
+    with single_threaded_pool(min(workers, len(missing))) as pool:
+        for done, _ in enumerate(pool.map(record, missing, [folder] * len(missing)), start=1):
+            progress(done, len(missing))
+    return videos
+
+
 def _record(options: VideoOptions, folder: Path, progress: Callable[[int, int], None]) -> Path:
     store = build_store(options.store, options.seed)
     footage = Footage(
@@ -111,8 +147,9 @@ def _record(options: VideoOptions, folder: Path, progress: Callable[[int, int], 
             boxes.close()
     camera = options.store
     truth = recorder.document(camera=camera, video=video.name)
-    _write(folder / f"{options.name}.truth.json", json.dumps(truth, indent=1) + "\n")
-    _write_site(footage, camera, folder, options.name)
+    write_whole(folder / f"{options.name}.truth.json", json.dumps(truth, indent=1) + "\n")
+    plan = CameraPlan(camera, store.size, store.plan())
+    write_site(folder, options.name, [CameraEntry(plan, video.name, min(options.fps, 10.0))], store.products())
     partial.replace(video)
     return video
 
@@ -156,40 +193,3 @@ def _box(box: BoxTruth) -> dict[str, Any]:
     if box.slot is not None:
         entry["slot"] = box.slot
     return entry
-
-
-def _write_site(footage: Footage, camera: str, folder: Path, name: str) -> None:
-    """A site file with which `replay` runs on the video."""
-    store = footage.store
-    lines = [
-        "version: 1",
-        "store: {id: simulated, name: Simulated store}",
-        f"catalogue: {name}.csv",
-        "cameras:",
-        f"  - id: {camera}",
-        f"    source: {name}.mp4",
-        f"    size: [{store.size[0]}, {store.size[1]}]",
-        f"    fps: {min(footage.fps, 10):g}",
-        "    slots:",
-    ]
-    for slot in store.plan():
-        corners = ", ".join(f"[{x:g}, {y:g}]" for x, y in slot.polygon)
-        lines.append(
-            f"      - {{id: {slot.id}, sku: {json.dumps(slot.sku)}, facings: {slot.facings}, "
-            f"capacity: {slot.capacity}, polygon: [{corners}]}}"
-        )
-    rows = ["sku,name,gtin,category,price,unit_margin,backroom_units"]
-    for product in store.products():
-        label = '"' + product.name.replace('"', '""') + '"'
-        rows.append(
-            f"{product.sku},{label},{product.gtin},{product.category},{product.price},{product.unit_margin},"
-            f"{product.backroom_units}"
-        )
-    _write(folder / f"{name}.csv", "\n".join(rows) + "\n")
-    _write(folder / f"{name}.yaml", "\n".join(lines) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105 - the rule for files that must be whole

@@ -1,6 +1,7 @@
 """Simulated demand: fast, deterministic, censored by empty shelves, and conserving units."""
 
 import hashlib
+import json
 import subprocess
 import sys
 import time
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 from shelfvision.core.events import EventKind
 from shelfvision.errors import ConfigError
 from shelfvision.sim.demand import score_rule, simulate_demand
-from shelfvision.sim.demand_events import camera_plans, event_drafts, truth_document
+from shelfvision.sim.demand_events import camera_plans, event_drafts, truth_document, write_store
 from shelfvision.sim.demand_settings import DemandSettings
 from shelfvision.sim.refill_rules import by_emptiness, by_observed_rate, by_pickups, expected_shortage, nothing
 from shelfvision.sim.trading import Happening
+from shelfvision.site_file import load_site
 
 FEW = DemandSettings(skus=60, days=3, seed=7)
 
@@ -158,6 +160,16 @@ def test_any_store_within_the_ranges_runs(store):
     assert all(record.on_shelf >= 0 for record in run.log)
     for draft in event_drafts(run):
         assert draft.data.available_seconds is None or draft.data.available_seconds >= 0
+
+
+def test_a_store_on_disk_is_a_valid_site(tmp_path):
+    run = simulate_demand(FEW)
+    site = load_site(write_store(run, tmp_path))
+    assert sum(len(camera.slots) for camera in site.cameras) == FEW.skus
+    truth = json.loads((tmp_path / "demand.truth.json").read_text())
+    assert {slot.id for camera in site.cameras for slot in camera.slots} == {
+        line["slot"] for line in truth["skus"].values()
+    }
 
 
 def test_impossible_settings_get_one_line_each():

@@ -26,7 +26,7 @@ from shelfvision.sim.sensor import SensorOptions
 from shelfvision.sim.shoppers import Deed
 from shelfvision.sim.stores import STORES, build_store, store_plan
 from shelfvision.sim.truth import TruthRecorder
-from shelfvision.sim.video import VideoOptions, record
+from shelfvision.sim.video import VideoOptions, record, record_all
 from shelfvision.sim.visits import ScriptOptions
 from shelfvision.site_file import load_site
 
@@ -270,7 +270,10 @@ def test_a_recording_is_whole_and_its_files_are_read_by_those_who_need_them(tmp_
     assert [json.loads(line)["frame"] for line in lines] == list(range(60))
     assert not list(tmp_path.glob("*.part"))
     again = record(VideoOptions(store="table", seed=2, seconds=6, fps=10, boxes=True), tmp_path / "again")
-    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (video, again)}
+    two = [VideoOptions(store=name, seed=2, seconds=6, fps=10) for name in ("table", "corner")]
+    both = record_all(two, tmp_path / "both", workers=2)
+    assert record_all(two, tmp_path / "both") == both
+    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (video, again, both[0])}
     assert len(digests) == 1
 
 
@@ -285,6 +288,11 @@ def test_clips_carry_their_label_and_a_second_run_adds_nothing(tmp_path: Path) -
         assert picture.shape == (16 * 64, 64, 3)
     before = index.read_bytes()
     write_clips(options, tmp_path)
+    side_by_side = write_clips(options, tmp_path / "two", workers=2)
+    assert side_by_side.read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "two").rglob("*.jpg")) == sorted(
+        Path(line["file"]).name for line in lines
+    )
     assert index.read_bytes() == before
     with pytest.raises(ConfigError, match="other options"):
         write_clips(ClipOptions(count=6, seed=2, stores=("table",), size=64, footage_seconds=30), tmp_path)
