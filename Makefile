@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@.ci/system-packages
-	@$(BIN)/pytest $(TEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(TEST_ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
