@@ -30,6 +30,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replenish": ("shelfvision.cli.replenish:replenish", "Run the replenishment service with its web page."),
     "password": ("shelfvision.cli.password:password", "Hash a password for a site file's web users."),
     "simulate images": ("shelfvision.cli.simulate:images", "Render stills of shelves with exact boxes."),
+    "simulate video": (
+        "shelfvision.cli.simulate_footage:video",
+        "Record footage of named stores with the truth about it.",
+    ),
+    "simulate clips": (
+        "shelfvision.cli.simulate_footage:clips",
+        "Cut labelled clips for the action classifier.",
+    ),
+    "simulate demand": (
+        "shelfvision.cli.simulate_demand:demand",
+        "Simulate what shoppers want, take and do not find.",
+    ),
     "evaluate events": ("shelfvision.cli.evaluate:events", "Compare an events file with a truth file."),
     "bench events": ("shelfvision.cli.bench:events", "Measure the event path: outbox, broker, service."),
     "chaos": ("shelfvision.cli.chaos:chaos", "Kill broker, agent and service at random and count what is lost."),
@@ -38,7 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS = {
     "evaluate": "Measure how good the results are.",
     "bench": "Measure how fast the parts are.",
-    "simulate": "Render shelves and footage with exact truth.",
+    "simulate": "Render shelves and footage, simulate demand; with exact truth.",
 }
 # what a module that is not there belongs to: the base install has neither web nor SQL nor training libraries
 EXTRAS = {

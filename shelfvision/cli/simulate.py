@@ -29,6 +29,9 @@ def images(
     textures: Annotated[
         Path | None, typer.Option(help="Folder of photographs for printed pictures and surroundings.")
     ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet of the first 24 stills, a PNG or JPEG.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Render stills of stocked shelves with COCO annotations of products, gaps and hands.
@@ -37,7 +40,7 @@ def images(
     """
     from shelfvision.cli.progress import ProgressLine
     from shelfvision.sim.products import FAMILIES
-    from shelfvision.sim.stills import Recipe, make_stills
+    from shelfvision.sim.stills import Recipe, contact_sheet, make_stills, write_sheet
 
     recipe = Recipe(
         seed=seed,
@@ -60,6 +63,8 @@ def images(
         annotations = make_stills(out, count, recipe, workers=workers, on_progress=show)
     finally:
         progress.close()
+    if sheet is not None:
+        write_sheet(sheet, contact_sheet(out, range(min(count, 24))))
     seconds = time.monotonic() - started
     made = count - first[0]
     boxes = len(json.loads(annotations.read_bytes())["annotations"])

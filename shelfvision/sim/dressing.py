@@ -60,10 +60,12 @@ def dress(
     rng: np.random.Generator,
 ) -> Dressing:
     """Make the pictures of a scene; ``reaches`` is the visible range of x of each board in view."""
+    below = 0.6 if fixture.kind == "table" else 1.0
     dressing = Dressing(
         backdrop=furniture.make_backdrop(photograph, rng),
-        floor=hsv(rng.uniform(0.05, 0.15), rng.uniform(0.02, 0.25), rng.uniform(0.35, 0.85)),
-        panel=furniture.make_panel(fixture, rng),
+        # the floor is farther from the lamps than a table
+        floor=hsv(rng.uniform(0.05, 0.15), rng.uniform(0.02, 0.25), rng.uniform(0.35, 0.85) * below),
+        panel=furniture.make_panel(fixture, camera.focal / max(camera.position[2] + fixture.depth, 10.0), rng),
         wire=(0, 0, 0),
         reaches=reaches,
     )

@@ -68,7 +68,8 @@ def make_fixture(
         else hsv(rng.choice((0.0, 0.6, 0.15, 0.35)), rng.choice((0.05, 0.75)), rng.uniform(0.5, 0.95))
     )
     if settings.fixture == "table":
-        wood = (hsv(0.08, 0.4, rng.uniform(0.4, 0.85)), white, hsv(rng.random(), 0.15, 0.6))[rng.integers(3)]
+        kinds = (hsv(0.08, rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.8)), white, hsv(rng.random(), 0.2, 0.5))
+        wood = kinds[int(rng.choice(3, p=(0.55, 0.2, 0.25)))]
         board = Board(75.0, 3.5, 260.0)
         return Fixture("table", (board,), -85.0, 85.0, rng.uniform(55, 80), 75.0, 0.0, "none", wood, wood, wood, None)
     count = settings.boards
@@ -180,8 +181,13 @@ def paint_surroundings(layer: Layer, camera: Camera, backdrop: Image, floor: Col
     for corners in (np.stack(joints)[distance.min(axis=1) <= 8]) if camera.pitch > 5 else ():
         layer.polygon(camera.polygon(corners), joint)
     if fixture.kind == "table":
-        for x in (fixture.left + 4, fixture.right - 8):
-            layer.polygon(camera.polygon(rectangle(x, x + 4, 0, 72, -3.0)), mix(fixture.board_colour, (0, 0, 0), 0.5))
+        under = camera.polygon(level(fixture.left - 10, fixture.right + 10, 0.0, 8.0, -fixture.depth - 12))
+        if len(under) >= 3:
+            layer.darken([under], 0.55, max(14.0 * camera.focal / max(camera.position[1], 40.0), 3.0))
+        legs = mix(fixture.board_colour, (0, 0, 0), 0.5)
+        for z in (-fixture.depth + 6, -3.0):
+            for x in (fixture.left + 4, fixture.right - 8):
+                layer.polygon(camera.polygon(rectangle(x, x + 4, 0, 74, z)), legs)
         return
     shade = mix(fixture.back_colour, (0, 0, 0), 0.35)
     layer.polygon(
@@ -256,7 +262,7 @@ def paint_board(layer: Layer, camera: Camera, fixture: Fixture, board: Board) ->
             layer.polygon(camera.polygon(level(x - 0.15, x + 0.15, y, 0.4, -fixture.depth)), mix(shade, (0, 0, 0), 0.5))
     if fixture.rail <= 0:
         front = rectangle(fixture.left, fixture.right, board.top - board.thickness, board.top, 0.4)
-        layer.polygon(camera.polygon(front), mix(fixture.board_colour, (0, 0, 0), 0.25))
+        layer.polygon(camera.polygon(front), mix(fixture.board_colour, (0, 0, 0), 0.4))
 
 
 def board_shadow(camera: Camera, fixture: Fixture, board: Board) -> list[NDArray[np.float64]]:
@@ -272,24 +278,25 @@ def board_shadow(camera: Camera, fixture: Fixture, board: Board) -> list[NDArray
 # ---------------------------------------------------------------- pictures on furniture
 
 
-def make_panel(fixture: Fixture, rng: np.random.Generator) -> Image | None:
-    """The pattern of one bay's back panel at three pixels a centimetre; None for a plain one."""
+def make_panel(fixture: Fixture, pixels_per_cm: float, rng: np.random.Generator) -> Image | None:
+    """The pattern of one bay's back panel, for a camera that sees it at a resolution; None for a plain one."""
     if fixture.back not in {"perforated", "slats"}:
         return None
-    height = max(int((fixture.height - fixture.boards[0].top) * 3), 8)
-    panel = np.empty((height, int(fixture.bay * 3), 3), np.uint8)
+    p = float(np.clip(pixels_per_cm, 3.0, 12.0))
+    height, width = (max(int(side * p), 8) for side in (fixture.height - fixture.boards[0].top, fixture.bay))
+    panel = np.empty((height, width, 3), np.uint8)
     panel[:] = fixture.back_colour
     dark = mix(fixture.back_colour, (0, 0, 0), 0.65)
     if fixture.back == "perforated":
-        pitch, radius = int(rng.choice((8, 11, 15))), int(rng.choice((1, 2)))
-        for y in range(pitch // 2, height, pitch):
-            for x in range(pitch // 2, panel.shape[1], pitch):
-                cv2.circle(panel, (x, y), radius, dark, -1, cv2.LINE_AA)
-    else:
-        pitch = int(rng.choice((18, 30)))
-        for y in range(0, height, pitch):
-            panel[y : y + 3] = dark
-            panel[y + 3 : y + 5] = mix(fixture.back_colour, (255, 255, 255), 0.3)
+        pitch, radius = float(rng.choice((2.5, 3.8, 5.0))), float(rng.choice((0.35, 0.55)))
+        hole = np.full((round(pitch * p), round(pitch * p), 3), fixture.back_colour, np.uint8)
+        ellipse(hole, (len(hole) / 2, len(hole) / 2), (radius * p, radius * p), dark)
+        tiles = -(-height // len(hole)), -(-width // len(hole)), 1
+        return np.ascontiguousarray(np.tile(hole, tiles)[:height, :width])
+    pitch = float(rng.choice((6, 10)))
+    for y in np.arange(0, height, pitch * p):
+        panel[int(y) : int(y + p)] = dark
+        panel[int(y + p) : int(y + 1.7 * p)] = mix(fixture.back_colour, (255, 255, 255), 0.3)
     return panel
 
 

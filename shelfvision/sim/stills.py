@@ -26,7 +26,7 @@ from shelfvision.sim.photographs import list_pictures, load_pack_shot, load_phot
 from shelfvision.sim.products import FAMILIES, Packaging, make_assortment
 from shelfvision.sim.reaching import Peopled, add_people, make_cast
 from shelfvision.sim.scene import Scene
-from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, changed, random_settings
+from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, random_settings
 from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
@@ -290,7 +290,37 @@ def _gather(out: Path, count: int, recipe: Recipe) -> Path:
     return path
 
 
-def single_still(recipe: Recipe, number: int, **values: object) -> Still:
-    """One still for looking at, with some settings fixed."""
-    settings = random_settings(np.random.default_rng([recipe.seed, number, 2, 0]), recipe.size)
-    return Store(recipe, number // BLOCK).still(number, settings=changed(settings, **values))
+def contact_sheet(out: Path, numbers: Iterable[int], *, columns: int = 6, width: int = 320) -> Image:
+    """Stills of a finished set side by side.
+
+    Args:
+        out: the set's folder.
+        numbers: which stills, row by row.
+        columns: stills a row.
+        width: of each in pixels.
+    """
+    cells = []
+    for number in numbers:
+        picture = cv2.imread(str(out / "images" / f"{name_of(number)}.jpg"))
+        if picture is None:
+            raise ConfigError(f"{out}: still {number} is missing or broken")
+        height = round(width * picture.shape[0] / picture.shape[1])
+        cells.append(np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    return np.vstack(rows)
+
+
+def write_sheet(path: Path, sheet: Image) -> None:
+    """Write a contact sheet.
+
+    Raises:
+        ConfigError: the name is not that of a PNG or JPEG, or it cannot be written.
+    """
+    if path.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
+        raise ConfigError(f"--sheet {path}: name it *.png or *.jpg")
+    _, coded = cv2.imencode(path.suffix.lower(), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    try:
+        path.write_bytes(coded.tobytes())
+    except OSError as error:
+        raise ConfigError(f"--sheet {path}: {error.strerror}") from error

@@ -84,7 +84,7 @@ class VisitPlanner:
 
     def _aside(self, slot: ShelfSlot) -> float:
         """How far from the slot's middle a person stands: people reach sideways, and do not look through themselves."""
-        return min((slot.right - slot.left) / 2, 14.0) + float(self._rng.uniform(36, 56))
+        return min((slot.right - slot.left) / 2, 14.0) + float(self._rng.uniform(30, 46))
 
     def _lane(self) -> float:
         distance = self._store.scene.settings.distance_cm

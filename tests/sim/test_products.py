@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shelfvision.errors import ConfigError
+from shelfvision.sim import lettering
 from shelfvision.sim.pack_sprite import SEEN
 from shelfvision.sim.pack_views import SpriteCache, render_front, render_view
 from shelfvision.sim.products import FAMILIES, make_assortment, make_line
@@ -145,3 +146,19 @@ def test_a_pack_shot_on_a_busy_background_says_what_is_needed(tmp_path):
     cv2.imwrite(str(tmp_path / "busy.png"), noise)
     with pytest.raises(ConfigError, match="background is not plain"):
         make_assortment(np.random.default_rng(1), 5, pack_shots=tmp_path)
+
+
+def test_words_are_written_without_truetype_fonts_too(monkeypatch):
+    """OpenCV before 5 has stroke fonts only; packages still carry print."""
+    monkeypatch.delattr(cv2, "FontFace", raising=False)
+    lettering._font.cache_clear()
+    lettering._extent.cache_clear()
+    try:
+        plain, printed = (np.full((60, 200, 3), 255, np.uint8) for _ in range(2))
+        lettering.write_word(printed, "Молоко", (10, 10, 190, 50), (0, 0, 0))
+        assert (printed != plain).any(axis=2).mean() > 0.02
+        lettering.write_small_print(printed, (10, 10, 190, 50), 8.0, (0, 0, 0), np.random.default_rng(1))
+    finally:
+        monkeypatch.undo()
+        lettering._font.cache_clear()
+        lettering._extent.cache_clear()

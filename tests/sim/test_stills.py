@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shelfvision.errors import ConfigError
-from shelfvision.sim.stills import Recipe, Store, make_stills
+from shelfvision.sim.stills import Recipe, Store, contact_sheet, make_stills, write_sheet
 
 SMALL = Recipe(seed=3, size=(320, 240), products=40, people=0.5)
 
@@ -184,3 +184,15 @@ def test_hands_have_boxes_and_hide_what_is_behind_them():
     assert hands >= 5
     assert covered >= 3
     assert not any(a["category_id"] == 3 for number in range(8) for a in nobody.still(number).annotations)
+
+
+def test_a_contact_sheet_shows_the_first_stills_side_by_side(data_set, tmp_path):
+    out, _ = data_set
+    sheet = contact_sheet(out, range(6), columns=4, width=80)
+    assert sheet.shape == (120, 320, 3)
+    assert sheet[:60].std() > 10
+    assert not sheet[60:, 160:].any(), "empty cells are black"
+    write_sheet(tmp_path / "sheet.png", sheet)
+    assert (cv2.imread(str(tmp_path / "sheet.png")) == sheet).all()
+    with pytest.raises(ConfigError, match="name it"):
+        write_sheet(tmp_path / "sheet.txt", sheet)
