@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: help demo test check format docs setup clean
 
 help:
-	@echo "make demo [DEMO_ARGS='--seconds 60 --no-browser']   everything on this machine, with simulated and real footage"
+	@echo "make demo [DEMO_ARGS='--seconds 60 --no-browser']   everything on this machine, with a simulated camera, shoppers and staff"
 	@echo "make test [TEST_ARGS='-k outbox']                   all tests"
 	@echo "make check                                          formatting, lint, types, import contracts"
 	@echo "make format | docs | setup | clean                  rewrite files; regenerate reference pages; only set up; remove what make made"
@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@.ci/system-packages
-	@$(BIN)/pytest $(TEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(TEST_ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

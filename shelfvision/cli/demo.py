@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shelfvision.transport.mqtt import Connection, Incoming
 
 _STORE = "demo"
-_CAMERA = "corner"
+_CAMERA = "table"
 _STAFF = "Robin (simulated)"
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 12.0

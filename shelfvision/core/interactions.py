@@ -73,8 +73,10 @@ class VisitWatch:
             if self.started_at is None:
                 self.started_at, self.rested_at, self.resting = now, now, 0.0
             self.covered_at, self.quiet_since = now, None
-            if reading.resting > self.resting:
-                self.resting, self.rested_at = reading.resting, max(self.started_at, now - reading.resting)
+            # The tip may have rested nearby before it came into the slot.
+            resting = min(reading.resting, now - self.started_at)
+            if resting > self.resting:
+                self.resting, self.rested_at = resting, now - resting
             return None
         if self.started_at is None and reading.changed >= reach:
             # A change without anything seen in front: it happened between two frames.

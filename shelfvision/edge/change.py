@@ -31,7 +31,7 @@ class ChangeSettings:
     going_on: float = 1.6  # weight of ln(misfit with the surroundings before / after)
     texture: float = 0.5  # weight of ln(texture inside before / after)
     reference: float = 5.0  # weight of the likeness to known pictures, per unit of share
-    belief: float = 0.35  # weight of the log-odds believed before
+    belief: float = 0.5  # weight of the log-odds believed before
     contour_floor: float = 0.008  # log units a pixel, added to outline strengths
     texture_floor: float = 0.03  # log units a pixel, added to edge strengths
     misfit_floor: float = 0.03  # log units

@@ -20,7 +20,7 @@ class ColdStartSettings:
     steepness: float = 3.0  # log-odds per unit of ln(value / bound)
     surest: float = 3.0  # bound of the log-odds: a guess, which later evidence may turn round
     doubt: float = -1.0  # a guess of "empty" must be at least this sure; else the shelf is thought to be stocked
-    usual: float = 0.5  # log-odds that a facing is stocked when the picture does not tell
+    usual: float = 1.0  # log-odds that a facing is stocked when the picture does not tell
 
 
 def guess_occupied(planes: Planes, view: SlotView, noise: float, settings: ColdStartSettings) -> FloatVector:

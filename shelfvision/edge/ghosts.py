@@ -18,7 +18,8 @@ class GhostSettings:
     """When a still blob in front of slots is let go. Durations in seconds."""
 
     look_seconds: float = 0.8  # a blob that has been still for so long is looked at
-    again_seconds: float = 0.4  # between two looks
+    again_seconds: float = 0.4  # between two looks at first ...
+    again_share: float = 0.3  # ... and this share of how long the blob has been still, later
     sure: float = 2.0  # log-odds that the thing is in the background and not in the picture
     accept_seconds: float = 4.0  # a still thing that no border cuts is a product of odd size after this
     rebuilt_seconds: float = 30.0  # most of the picture has been different, and still, for so long: another shelf
@@ -48,7 +49,7 @@ class GhostWatch:
     def __init__(self, shape: tuple[int, int], change: ChangeSettings, settings: GhostSettings) -> None:
         self.change, self.settings = change, settings
         self._released: Mask = np.zeros(shape, bool)
-        self._looked_at = -np.inf
+        self._looked_at = -1e18
 
     def release(self, pieces: Sequence[Piece], background: Background, maps: Maps, now: float) -> list[Released]:
         """Take still blobs that are ghosts, or products that stick out far, from what counts as in front.
@@ -59,17 +60,17 @@ class GhostWatch:
         released: list[Released] = []
         self._released &= maps.changed & ~maps.moving
         waiting = [piece for piece in pieces if piece.front and piece.still]
-        look = now - self._looked_at >= self.settings.again_seconds
+        pause = now - self._looked_at
         for piece in waiting:
             x1, y1, x2, y2 = piece.blob.box
             window = (slice(y1, y2), slice(x1, x2))
             if np.count_nonzero(self._released[window] & piece.mask) >= self.settings.same * piece.blob.area:
                 piece.front = False
                 continue
-            if not look:
+            if pause < self.settings.again_seconds:
                 continue
             still = piece.still_for(maps, now)
-            if still < self.settings.look_seconds:
+            if still < self.settings.look_seconds or pause < self.settings.again_share * still:
                 continue
             self._looked_at = now
             rebuilt = maps.changed_share >= self.settings.rebuilt_share and still >= self.settings.rebuilt_seconds

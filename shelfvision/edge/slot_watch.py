@@ -25,10 +25,10 @@ class SlotWatchSettings:
     known_seconds: float = 0.7  # a still, clear slot is known after that
     resume_seconds: float = 0.4  # a visit that begins so soon after a pause was not seen from its start
     unseen_sure: float = 2.0  # log-odds needed when a change is too faint to stand out in single frames
-    sure: float = 0.7  # log-odds needed otherwise
+    sure: float = 0.4  # log-odds needed otherwise
     touch_confidence: float = 0.8  # of a touch that only the resting hand tells
     touch_doubt: float = 0.2  # action score below which a resting hand did not touch anything
-    touch_sure: float = 0.7  # action score from which a hand that did not rest touched something
+    touch_sure: float = 0.4  # action score from which a hand that did not rest touched something
     certain: float = 6.0  # log-odds of a facing whose change was seen
 
 

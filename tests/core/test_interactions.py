@@ -63,11 +63,12 @@ def test_a_change_between_two_frames_is_a_visit_too():
 def test_the_longest_rest_of_the_hand_is_kept_and_lies_within_the_visit():
     watch = VisitWatch(InteractionSettings())
     watch.update(SlotReading(0.2, 0, False, 5.0), 10.0)
-    watch.update(SlotReading(0.2, 0, False, 0.1), 10.5)
-    watch.update(NOTHING, 11.0)
+    watch.update(SlotReading(0.2, 0, False, 5.5), 10.5)
+    watch.update(SlotReading(0.2, 0, False, 0.1), 11.0)
+    watch.update(NOTHING, 11.5)
     visit = watch.update(NOTHING, 12.0)
     assert visit is not None
-    assert visit.resting == 5.0
+    assert visit.resting == 0.5
     assert visit.rested_at == 10.0
 
 

@@ -89,6 +89,7 @@ class ShelfFootage:
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
+        self._grain: np.ndarray | None = None
         boards = -(-len(self.facings) // self.per_board)
         width, height = self.size
         self.cells: list[list[tuple[int, int, int, int]]] = []  # product box of each facing, by slot
@@ -273,9 +274,8 @@ class ShelfFootage:
         cv2.rectangle(canvas, (int(x - half), 90), (int(x + half), height), self.sleeve, cv2.FILLED)
         cv2.circle(canvas, (int(x), 62), int(half * 0.55), self.skin, cv2.FILLED, cv2.LINE_AA)
 
-    def frame(self, index: int, time: float) -> Frame:
-        """One frame; noise depends on seed and index only."""
-        width, height = self.size
+    def _shelf(self, time: float) -> np.ndarray:
+        """The shelf with its products and a shadow on it."""
         canvas = np.clip(self.back, 0, 255).astype(np.uint8)
         for slot, cells in enumerate(self.cells):
             for facing, cell in enumerate(cells):
@@ -283,34 +283,50 @@ class ShelfFootage:
                     self._stamp(canvas, slot, cell[0], cell[1])
         band = self.shadow(time)
         if band is not None:
-            x = np.arange(width)
+            x = np.arange(self.size[0])
             shade = 1 - (1 - band[1]) * np.exp(-(((x - band[0]) / 70.0) ** 2))
             canvas = (canvas * shade[None, :, None]).astype(np.uint8)
+        return canvas
+
+    def _draw_passing(self, canvas: np.ndarray, passing: Passing, time: float) -> None:
+        if not passing.start <= time <= passing.end:
+            return
+        along = (time - passing.start) / (passing.end - passing.start) * (len(passing.path) - 1)
+        step = min(int(along), len(passing.path) - 2)
+        first, second = passing.path[step], passing.path[step + 1]
+        share = along - step
+        tip = (first[0] + (second[0] - first[0]) * share, first[1] + (second[1] - first[1]) * share)
+        self._hand(canvas, passing.source, tip, 0.9)
+
+    def frame(self, index: int, time: float) -> Frame:
+        """One frame; noise depends on seed and index only."""
+        width, height = self.size
+        canvas = self._shelf(time)
         for act in self.reaches:
             self._draw_reach(canvas, act, time)
         for passing in self.passings:
-            if passing.start <= time <= passing.end:
-                along = (time - passing.start) / (passing.end - passing.start) * (len(passing.path) - 1)
-                step = min(int(along), len(passing.path) - 2)
-                first, second = passing.path[step], passing.path[step + 1]
-                share = along - step
-                tip = (first[0] + (second[0] - first[0]) * share, first[1] + (second[1] - first[1]) * share)
-                self._hand(canvas, passing.source, tip, 0.9)
+            self._draw_passing(canvas, passing, time)
         for person in self.people:
             self._draw_person(canvas, person, time)
         dx, dy = self.nudge(time)
         if dx or dy:
             matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float64)
             canvas = cv2.warpAffine(canvas, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        canvas = cv2.GaussianBlur(canvas.astype(np.float32), (3, 3), 0.7) * self.light(time)
-        rng = np.random.default_rng((self.seed, index))
-        canvas = canvas + rng.normal(0, self.noise, canvas.shape)
-        image = np.clip(canvas, 0, 255).astype(np.uint8)
+        canvas = cv2.GaussianBlur(canvas.astype(np.float32), (3, 3), 0.7) * np.float32(self.light(time))
+        image = np.clip(canvas + self._noise(index), 0, 255).astype(np.uint8)
         if self.quality is not None:
-            image = cv2.imdecode(
-                cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1], cv2.IMREAD_COLOR
-            )
+            coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+            image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
         return Frame(image, time, index)
+
+    def _noise(self, index: int) -> np.ndarray:
+        """One large field of noise, displaced by chance for every frame: quick, and never the same."""
+        if self._grain is None:
+            width, height = self.size
+            shape = (height + 64, width + 64, 3)
+            self._grain = np.random.default_rng(self.seed).normal(0, self.noise, shape).astype(np.float32)
+        y, x = np.random.default_rng((self.seed, index)).integers(0, 64, 2)
+        return self._grain[y : y + self.size[1], x : x + self.size[0]]
 
     def frames(self, seconds: float) -> Iterator[Frame]:
         """All frames of the footage."""

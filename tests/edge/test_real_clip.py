@@ -91,8 +91,13 @@ def one(events: list[EventDraft], name: str, number: int = 0) -> EventDraft:
     return [event for event in events if f"{event.kind} {event.data.slot}" == name][number]
 
 
-def test_the_clip_gives_exactly_the_true_events_at_the_true_times(clip):
-    events, _, states = run(clip)
+@pytest.fixture(scope="module")
+def whole(clip) -> tuple[list[EventDraft], CameraPipeline, dict[str, SlotCondition]]:
+    return run(clip)
+
+
+def test_the_clip_gives_exactly_the_true_events_at_the_true_times(whole):
+    events, _, states = whole
     assert names(events) == sorted(FORWARDS)
     half_second = RATE / 2
     contacts = {("pick_up left", 0): 182, ("put_back left", 0): 371, ("pick_up left", 1): 498, ("pick_up mid", 0): 488}
@@ -117,8 +122,8 @@ def test_the_clip_gives_exactly_the_true_events_at_the_true_times(clip):
     assert len({event.key for event in events}) == len(events)
 
 
-def test_a_stockout_is_told_three_seconds_after_the_hand_has_left(clip):
-    events, _, _ = run(clip)
+def test_a_stockout_is_told_three_seconds_after_the_hand_has_left(whole):
+    events, _, _ = whole
     alert = one(events, "stockout left").time * RATE
     assert 213 + 3 * RATE - 10 <= alert <= 213 + 3 * RATE + 10
 
@@ -133,9 +138,8 @@ def test_backwards_it_starts_with_two_empty_slots_and_every_act_is_turned_round(
     assert set(states.values()) == {SlotCondition.IN_STOCK}
 
 
-@pytest.mark.parametrize("apart", [3, 6, 10])
-@pytest.mark.parametrize("first", [0, 2])
-def test_ten_five_and_three_frames_a_second_are_enough(clip, apart, first):
+@pytest.mark.parametrize(("first", "apart"), [(0, 3), (2, 6), (0, 10), (5, 10)])
+def test_ten_five_and_three_frames_a_second_are_enough(clip, first, apart):
     events, _, _ = run(clip[first::apart], apart)
     assert names(events) == sorted(FORWARDS)
 
@@ -161,7 +165,7 @@ def grade(gamma: float, gain: float) -> np.ndarray:
     return np.clip((np.arange(256) / 255.0) ** gamma * 255 * gain, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("gamma", "gain"), [(0.6, 1), (1.6, 1), (1, 0.5), (1, 1.25), (1.3, 0.6)])
+@pytest.mark.parametrize(("gamma", "gain"), [(0.6, 1), (1.6, 1), (1, 0.5), (1.3, 0.6)])
 def test_another_exposure_or_gamma_changes_nothing(clip, gamma, gain):
     table = grade(gamma, gain)
     events, _, _ = run((table[image] for image in clip[::3]), 3)
