@@ -186,8 +186,9 @@ def _member_front(member: Packaging) -> Image:
     return round_front(member, 16.0)
 
 
+@lru_cache(maxsize=96)
 def _wrapped_members(pack: Packaging, name: str, shape: tuple[int, int]) -> Image:
-    """Cans or bottles side by side under clear film."""
+    """Cans or bottles side by side under clear film; not to be written to."""
     assert pack.member is not None
     assert pack.design is not None
     image = np.empty((*shape, 3), np.uint8)

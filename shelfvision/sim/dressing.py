@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,10 +16,11 @@ from shelfvision.sim.layer import Layer
 from shelfvision.sim.optics import Camera, Points, perspective
 from shelfvision.sim.palette import Colour, hsv, mix
 from shelfvision.sim.pictures import Image
-from shelfvision.sim.prints import paint_front_once
+from shelfvision.sim.prints import paint_front
 from shelfvision.sim.scene_settings import SceneSettings
 from shelfvision.sim.stocking import ShelfSlot
 
+_RAIL_PIECE = 60.0  # cm
 _GLARE_STEP = 4  # mirrored lamps are kept at a quarter of the canvas
 
 
@@ -43,7 +45,7 @@ class Dressing:
     panel: Image | None
     wire: Colour
     reaches: Mapping[int, tuple[float, float]]  # visible range of x by board
-    rails: dict[int, Card] = field(default_factory=dict)  # by board
+    rails: dict[int, list[Card]] = field(default_factory=dict)  # by board
     trays: dict[int, list[Card]] = field(default_factory=dict)  # by board
     offers: list[Card] = field(default_factory=list)
     glare: Image | None = None
@@ -72,8 +74,8 @@ def dress(
     for number, reach in reaches.items():
         top = fixture.boards[number].top
         here = [slot for slot in slots if slot.board == number]
-        if fixture.rail > 0 and (rail := _rail(camera, fixture, number, reach, here, rng=rng)) is not None:
-            dressing.rails[number] = rail
+        if fixture.rail > 0:
+            dressing.rails[number] = _rail(camera, fixture, number, reach, here, rng=rng)
         for slot in here:
             if slot.tray > 0:
                 corners = rectangle(slot.left, slot.right, top, top + slot.tray, slot.tray_z)
@@ -151,19 +153,26 @@ def _rail(
     slots: Sequence[ShelfSlot],
     *,
     rng: np.random.Generator,
-) -> Card | None:
+) -> list[Card]:
+    """A board's price rail in pieces: in a slanting view the whole would have to be painted over half the picture."""
     top = fixture.boards[number].top
     xs = np.arange(reach[0], reach[1], 4.0)
     _, distance = camera.to_canvas(np.stack([xs, np.full_like(xs, top), np.full_like(xs, 0.8)], 1))
     ahead = xs[distance > 14]
     if len(ahead) < 2:
-        return None
+        return []
     left, right = float(ahead[0]), float(ahead[-1]) + 4.0
-    finest = min(24.0, 5000 / (right - left))
-    scale = float(np.clip(camera.focal / np.median(distance[distance > 14]), 1.5, finest))
+    scale = float(np.clip(camera.focal / np.median(distance[distance > 14]), 1.5, min(24.0, 5000 / (right - left))))
     strip = furniture.make_rail(fixture, (left, right), [slot.left + 0.3 for slot in slots], scale, rng)
-    corners = rectangle(left, right, top + 0.25 - fixture.rail, top + 0.25, 0.8)
-    return Card(strip, _fitted(strip, camera.to_canvas(corners)[0]))
+    pieces = max(round((right - left) / _RAIL_PIECE), 1)
+    cuts = np.rint(np.linspace(0, strip.shape[1], pieces + 1)).astype(int)
+    cards = []
+    for start, end in pairwise(cuts):
+        x1, x2 = (left + (right - left) * cut / strip.shape[1] for cut in (start, end))
+        corners = rectangle(x1, x2, top + 0.25 - fixture.rail, top + 0.25, 0.8)
+        piece = np.ascontiguousarray(strip[:, start:end])
+        cards.append(Card(piece, _fitted(piece, camera.to_canvas(corners)[0])))
+    return cards
 
 
 def _offer(camera: Camera, slot: ShelfSlot, top: float, rng: np.random.Generator) -> Card | None:
@@ -182,7 +191,9 @@ def _tray_print(slot: ShelfSlot, width: float, height: float, pixels_per_cm: flo
     wanted = max(round(width * pixels_per_cm), 4)
     if design is None:
         return np.full((max(round(height * pixels_per_cm), 4), wanted, 3), (95, 135, 170), np.uint8)
-    picture = paint_front_once(design, min(width, height * 5), height, pixels_per_cm)
+    # few widths, so that the same tray is painted once for many scenes
+    printed = 5.0 * max(int(min(width, height * 5) / 5), 1)
+    picture = np.array(paint_front(design, min(printed, width), height, pixels_per_cm))
     if wanted > picture.shape[1]:
         before = (wanted - picture.shape[1]) // 2
         after = wanted - picture.shape[1] - before

@@ -17,6 +17,8 @@ from shelfvision.sim.pictures import Image, barcode, ellipse
 from shelfvision.sim.scene_settings import SceneSettings
 
 BAY_CM = 100.0
+_SHADE_STEPS = 5
+_READABLE = 9  # pixels; lower price tags carry the price alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,13 +253,18 @@ def paint_outer_sides(layer: Layer, camera: Camera, fixture: Fixture) -> None:
         )
 
 
-def paint_board(layer: Layer, camera: Camera, fixture: Fixture, board: Board) -> None:
-    """The board's upper or lower side, whichever the camera sees."""
+def paint_board(layer: Layer, camera: Camera, fixture: Fixture, board: Board, shadows: float) -> None:
+    """The board's upper or lower side, whichever the camera sees; ``shadows`` is their strength, 0 to 1."""
     above = camera.position[1] > board.top
     y = board.top if above else board.top - board.thickness
     shade = mix(fixture.board_colour, (0, 0, 0), 0.12 if above else 0.6)
     layer.polygon(camera.polygon(level(fixture.left, fixture.right, y, 0.4, -fixture.depth)), shade)
     if above and fixture.kind != "table":
+        # deeper is darker, in steps too small to see
+        for step in range(1, _SHADE_STEPS):
+            near = -fixture.depth * (0.25 + 0.75 * step / _SHADE_STEPS)
+            darker = mix(shade, (0, 0, 0), 0.6 * shadows * step / _SHADE_STEPS)
+            layer.polygon(camera.polygon(level(fixture.left, fixture.right, y, near, -fixture.depth)), darker)
         for x in fixture.uprights[1:-1]:
             layer.polygon(camera.polygon(level(x - 0.15, x + 0.15, y, 0.4, -fixture.depth)), mix(shade, (0, 0, 0), 0.5))
     if fixture.rail <= 0:
@@ -265,14 +272,15 @@ def paint_board(layer: Layer, camera: Camera, fixture: Fixture, board: Board) ->
         layer.polygon(camera.polygon(front), mix(fixture.board_colour, (0, 0, 0), 0.4))
 
 
-def board_shadow(camera: Camera, fixture: Fixture, board: Board) -> list[NDArray[np.float64]]:
-    """Where a board lies in the shade: its back half, and the back panel under the next board."""
-    depth = fixture.depth
-    far = camera.polygon(level(fixture.left, fixture.right, board.top, -depth * 0.55, -depth))
-    panel = camera.polygon(
-        rectangle(fixture.left, fixture.right, board.top + (board.ceiling - board.top) * 0.55, board.ceiling, -depth)
-    )
-    return [corners for corners in (far, panel) if len(corners) >= 3]
+def panel_shadows(camera: Camera, fixture: Fixture) -> list[Points]:
+    """Where the back panel lies in the shade: under each board."""
+    shadows = []
+    for board in fixture.boards:
+        low = board.top + (board.ceiling - board.top) * 0.55
+        corners = camera.polygon(rectangle(fixture.left, fixture.right, low, board.ceiling, -fixture.depth))
+        if len(corners) >= 3:
+            shadows.append(corners)
+    return shadows
 
 
 # ---------------------------------------------------------------- pictures on furniture
@@ -355,7 +363,9 @@ def price_tag(
     ink: Colour = (30, 25, 25) if luminance(paper) > 130 else (250, 250, 250)
     price = f"{int(rng.integers(0, 30))}.{rng.choice(('99', '49', '29', '95', '79', '50'))}"
     write_word(tag, price, (width * 0.42, height * 0.12, width * 0.97, height * 0.75), ink, Style(800), align=1)
-    write_small_print(tag, (width * 0.05, height * 0.08, width * 0.42, height * 0.55), max(height * 0.2, 2.0), ink, rng)
+    small = (width * 0.05, height * 0.08, width * 0.42, height * 0.55)
+    if height >= _READABLE:
+        write_small_print(tag, small, max(height * 0.2, 2.0), ink, rng)
     if offer:
         write_word(
             tag,
@@ -364,7 +374,7 @@ def price_tag(
             ink,
             Style(900),
         )
-    else:
+    elif height >= _READABLE:
         barcode(tag, (width * 0.05, height * 0.62, width * 0.4, height * 0.95), rng)
     tag[:1], tag[-1:] = tag[:1] // 2, tag[-1:] // 2
     return tag

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.block_views import block_in_view
-from shelfvision.sim.fixture import Fixture, level
+from shelfvision.sim.fixture import Fixture
 from shelfvision.sim.layer import Layer
 from shelfvision.sim.optics import NEAR, Camera, Points, perspective
 from shelfvision.sim.pack_sprite import Sprite
@@ -58,7 +58,7 @@ class Goods:
         self.gain = (1 - _ROW_SHADE * shade) ** rows * rng.uniform(0.94, 1.04, len(rows))
         self._order = {number: self._painting_order(number) for number in self._slots}
         self._areas: NDArray[np.float64] | None = None  # of each place's reference rectangle in the picture
-        self._close_ups: dict[int, Sprite] = {}  # boxes drawn in true perspective
+        self._sprites: dict[int, Sprite] = {}  # by place, as far as they were needed
 
     def swap(self, identity: int, pack: Packaging) -> None:
         """From now on another product stands at a place, when something does."""
@@ -68,29 +68,34 @@ class Goods:
         row = project_places(self._camera, [place])
         for column in fields(row):
             getattr(self.projections, column.name)[index] = getattr(row, column.name)[0]
-        self._close_ups.pop(index, None)
+        self._sprites.pop(index, None)
 
     def sprite(self, identity: int) -> Sprite:
         """The picture of one place's unit."""
         index = identity - 1
-        seen, place = self.projections, self._places[index]
-        scale = float(seen.level[index])
-        if not seen.close[index]:
-            azimuth, elevation = float(seen.azimuth[index]), float(seen.elevation[index])
-            return self._cache.view(place.pack, scale, azimuth, elevation, float(seen.turn[index]))
-        sprite = self._close_ups.get(index)
+        sprite = self._sprites.get(index)
         if sprite is None:
-            faces = block_faces(place.pack.size_cm, place.pack.gable_cm)
-            spots, distance = self._camera.to_canvas(world_of(place, np.array([face.corners for face in faces])))
-            width, height = self._camera.canvas_size
-            window = (-0.5 * width, -0.5 * height, 1.5 * width, 1.5 * height)
-            made = None
-            if distance.min() > NEAR:
-                back = abs(place.turn) > 90
-                made = block_in_view(place.pack, list(spots), seen.anchors[index], window, scale, back=back)
-            sprite = made if made is not None else self._cache.view(place.pack, 2.0, 0.0, 0.0, 0.0)
-            self._close_ups[index] = sprite
+            sprite = self._close_up(index) if self.projections.close[index] else self._from_afar(index)
+            self._sprites[index] = sprite
         return sprite
+
+    def _from_afar(self, index: int) -> Sprite:
+        seen = self.projections
+        view = (seen.level[index], seen.azimuth[index], seen.elevation[index], seen.turn[index])
+        return self._cache.view(self._places[index].pack, *(float(number) for number in view))
+
+    def _close_up(self, index: int) -> Sprite:
+        """A box in true perspective."""
+        seen, place = self.projections, self._places[index]
+        faces = block_faces(place.pack.size_cm, place.pack.gable_cm)
+        spots, distance = self._camera.to_canvas(world_of(place, np.array([face.corners for face in faces])))
+        width, height = self._camera.canvas_size
+        window = (-0.5 * width, -0.5 * height, 1.5 * width, 1.5 * height)
+        made = None
+        if distance.min() > NEAR:
+            back, scale = abs(place.turn) > 90, float(seen.level[index])
+            made = block_in_view(place.pack, list(spots), seen.anchors[index], window, scale, back=back)
+        return made if made is not None else self._cache.view(place.pack, 2.0, 0.0, 0.0, 0.0)
 
     def silhouette(self, identity: int) -> float:
         """Pixels of the picture that a unit would cover alone, parts beyond the frame included."""
@@ -128,19 +133,23 @@ class Goods:
 
     def contact_shadows(self, board: int) -> list[Points]:
         """Where units keep the light off a board: polygons on the canvas."""
-        top = self._fixture.boards[board].top
-        shadows = []
+        feet = []
+        visible = self.projections.visible
         for slot in self._slots[board]:
             for place in slot.present:
-                if place.stack > 0 or not self.projections.visible[place.identity - 1]:
-                    continue
-                width, height, depth = place.pack.size_cm
-                half = (height if abs(place.lean) > 45 else width) / 2 + 0.5
-                front, back = min(place.z + depth / 2 + 0.9, 0.3), place.z - depth / 2
-                corners = self._camera.polygon(level(place.x - half, place.x + half + 0.8, top, front, back))
-                if len(corners) >= 3:
-                    shadows.append(corners)
-        return shadows
+                if place.stack == 0 and visible[place.identity - 1]:
+                    width, height, depth = place.pack.size_cm
+                    half = (height if abs(place.lean) > 45 else width) / 2 + 0.5
+                    front = min(place.z + depth / 2 + 0.9, 0.3)
+                    feet.append((place.x - half, place.x + half + 0.8, front, place.z - depth / 2))
+        if not feet:
+            return []
+        left, right, front, back = np.array(feet).T
+        top = np.full_like(left, self._fixture.boards[board].top)
+        ways = ((left, front), (right, front), (right, back), (left, back))
+        corners = np.stack([np.stack([x, top, z], axis=1) for x, z in ways], axis=1)
+        spots, distance = self._camera.to_canvas(corners)
+        return list(spots[distance.min(axis=1) > NEAR])
 
     def _stands(self, index: int) -> bool:
         slot = self._owner[index]

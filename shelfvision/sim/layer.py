@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -26,8 +27,10 @@ class Layer:
         self._mask = np.zeros(self.image.shape[:2], np.uint8)
 
     def _local(self, corners: NDArray[np.floating]) -> NDArray[np.int32]:
-        local = np.clip(np.asarray(corners, float) - (self.left, self.top), -_LIMIT, _LIMIT)
-        return np.round(local * 16).astype(np.int32)
+        local = corners - (self.left, self.top)
+        if abs(local).max(initial=0) > _LIMIT:
+            local = np.clip(local, -_LIMIT, _LIMIT)
+        return np.asarray(np.rint(local * 16), np.int32)
 
     def polygon(self, corners: NDArray[np.floating], colour: Colour) -> None:
         """Fill a polygon with smooth edges; what it covers belongs to no unit."""
@@ -89,47 +92,68 @@ class Layer:
             borderMode=cv2.BORDER_TRANSPARENT,
         )
 
-    def picture(self, picture: Image, matrix: NDArray[np.float64], *, gain: float = 1.0, identity: int = 0) -> None:
-        """Paint an opaque (h, w, 3) or covering (h, w, 4, colour times cover) picture through a map to the canvas."""
-        height, width = picture.shape[:2]
-        edges = np.array(
-            [[[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]]], np.float64
-        )
-        corners = cv2.perspectiveTransform(edges, matrix)[0]
-        window = self._window(corners)
-        if window is None:
+    def picture(self, picture: Image, matrix: NDArray[np.float64]) -> None:
+        """Paint an opaque (h, w, 3) or covering (h, w, 4, colour times cover) picture; it belongs to no unit."""
+        if picture.shape[2] == 4:
+            self._covering(picture, matrix, 0, 1.0)
             return
-        x1, y1, x2, y2 = window
-        shift = np.array([[1, 0, -(self.left + x1)], [0, 1, -(self.top + y1)], [0, 0, 1]], np.float64)
+        placed = self._placed(picture, matrix)
+        if placed is None:
+            return
+        corners, (x1, y1, x2, y2), moved = placed
         size = x2 - x1, y2 - y1
-        target, ids = self.image[y1:y2, x1:x2], self.ids[y1:y2, x1:x2]
-        if picture.shape[2] == 3:
-            mask = np.zeros(size[::-1], np.uint8)
-            cv2.fillConvexPoly(
-                mask, np.round((corners - (self.left + x1, self.top + y1)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4
-            )
-            warped = cv2.warpPerspective(
-                picture, shift @ matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            if gain != 1.0:
-                warped = cv2.convertScaleAbs(warped, alpha=gain)
-            inverse = cv2.merge([cv2.bitwise_not(mask)] * 3)
-            kept = cv2.multiply(target, inverse, scale=1 / 255)
-            cv2.add(kept, cv2.multiply(warped, cv2.merge([mask] * 3), scale=1 / 255), dst=target)
-        else:
-            warped = cv2.warpPerspective(picture, shift @ matrix, size, flags=cv2.INTER_LINEAR)
-            blue, green, red, mask = cv2.split(warped)
-            colour = cv2.merge([blue, green, red])
-            if gain != 1.0:
-                colour = cv2.convertScaleAbs(colour, alpha=gain)
-            inverse = cv2.bitwise_not(mask)
-            kept = cv2.multiply(target, cv2.merge([inverse, inverse, inverse]), scale=1 / 255)
-            cv2.add(kept, colour, dst=target)
-        np.copyto(ids, identity, where=mask >= SEEN)
+        mask = np.zeros(size[::-1], np.uint8)
+        local = corners - (self.left + x1, self.top + y1)
+        cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+        warped = cv2.warpPerspective(picture, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        target, inverse = self.image[y1:y2, x1:x2], cv2.bitwise_not(mask)
+        kept = cv2.multiply(target, cv2.merge([inverse, inverse, inverse]), scale=1 / 255)
+        cv2.add(kept, cv2.multiply(warped, cv2.merge([mask, mask, mask]), scale=1 / 255), dst=target)
+        np.copyto(self.ids[y1:y2, x1:x2], 0, where=mask >= SEEN)
 
     def sprite(self, sprite: Sprite, matrix: NDArray[np.float64], identity: int, gain: float) -> None:
-        """Paint a package; its pixels belong to ``identity``."""
-        self.picture(sprite.pixels, matrix, gain=gain, identity=identity)
+        """Paint a package, its light times ``gain``; its pixels belong to ``identity``."""
+        self._covering(sprite.pixels, matrix, identity, gain)
+
+    def _covering(self, picture: Image, matrix: NDArray[np.float64], identity: int, gain: float) -> None:
+        placed = self._placed(picture, matrix)
+        if placed is None:
+            return
+        _, (x1, y1, x2, y2), moved = placed
+        warped = cv2.warpPerspective(picture, moved, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
+        blue, green, red, mask = cv2.split(warped)
+        colour = cv2.merge([blue, green, red])
+        if gain != 1.0:
+            colour = cv2.convertScaleAbs(colour, alpha=gain)
+        target, inverse = self.image[y1:y2, x1:x2], cv2.bitwise_not(mask)
+        kept = cv2.multiply(target, cv2.merge([inverse, inverse, inverse]), scale=1 / 255)
+        cv2.add(kept, colour, dst=target)
+        np.copyto(self.ids[y1:y2, x1:x2], identity, where=mask >= SEEN)
+
+    def _placed(
+        self, picture: Image, matrix: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], tuple[int, int, int, int], NDArray[np.float64]] | None:
+        """A picture's corners (4, 2) on the canvas, its window of this layer, and its map to that window.
+
+        None when nothing of it falls into the layer.
+        """
+        height, width = picture.shape[:2]
+        right, bottom = width - 0.5, height - 0.5
+        edges = np.array([[(-0.5, -0.5), (right, -0.5), (right, bottom), (-0.5, bottom)]])
+        corners = cv2.perspectiveTransform(edges, matrix)[0]
+        # plain numbers: this runs for each package, where NumPy's calls would take longer than the work
+        ax, ay, bx, by, cx, cy, dx, dy = (float(value) for value in corners.ravel())
+        rows, columns = self.image.shape[:2]
+        x1 = max(math.floor(min(ax, bx, cx, dx)) - 1 - self.left, 0)
+        y1 = max(math.floor(min(ay, by, cy, dy)) - 1 - self.top, 0)
+        x2 = min(math.ceil(max(ax, bx, cx, dx)) + 2 - self.left, columns)
+        y2 = min(math.ceil(max(ay, by, cy, dy)) + 2 - self.top, rows)
+        if x1 >= x2 or y1 >= y2:
+            return None
+        moved = matrix.copy()
+        moved[0] -= (self.left + x1) * matrix[2]
+        moved[1] -= (self.top + y1) * matrix[2]
+        return corners, (x1, y1, x2, y2), moved
 
     def darken(self, polygons: Sequence[NDArray[np.floating]], strength: float, spread: float) -> None:
         """Soft shadows: fill polygons, blur them by ``spread`` pixels, take away up to ``strength`` of the light."""

@@ -34,8 +34,8 @@ def luminance(colour: Colour) -> float:
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
     """``first`` with ``share`` of ``second`` in it."""
-    blue, green, red = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
-    return blue, green, red
+    (b1, g1, r1), (b2, g2, r2) = first, second
+    return round(b1 + (b2 - b1) * share), round(g1 + (g2 - g1) * share), round(r1 + (r2 - r1) * share)
 
 
 def ink_on(colour: Colour, rng: np.random.Generator) -> Colour:

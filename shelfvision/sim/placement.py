@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shelfvision.sim.optics import Camera
 from shelfvision.sim.stocking import Place
 
-BIN = 10.0  # degrees between the directions from which packages are drawn
+SMALL = 4.0  # pixels per cm up to which packages are drawn from fewer directions than larger ones
 SIDEWAYS = 58.0  # degrees; seen more from the side than this, a box's front no longer fixes its picture
 CLOSE = 0.27  # a box whose diagonal is a greater part of its distance is drawn in true perspective
 FloatArray = NDArray[np.float64]
@@ -38,8 +38,7 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     count = len(places)
     foot = np.array([(p.x, p.y, p.z) for p in places], float).reshape(count, 3)
     size = np.array([p.pack.size_cm for p in places], float).reshape(count, 3)
-    turn = np.array([p.turn for p in places], float)
-    lean = np.array([p.lean for p in places], float)
+    turn, lean = np.array([(p.turn, p.lean) for p in places], float).reshape(count, 2).T
     solid = np.array([p.pack.solid for p in places], dtype="U8")
     is_round, is_flat = solid == "round", solid == "flat"
     is_block = ~is_round & ~is_flat
@@ -53,9 +52,15 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     own = np.where(is_block & ~back, turn, 0.0)  # degrees by which a box's front is turned to the right
     relative = (azimuth - own + 180) % 360 - 180
 
-    shown_azimuth = np.where(is_block & ~lying, np.clip(BIN * np.rint(relative / BIN), -80.0, 80.0), 0.0)
-    shown_elevation = np.where(~is_flat & ~lying, np.clip(BIN * np.rint(elevation / BIN), -50.0, 80.0), 0.0)
-    shown_turn = np.where(is_round, turn, np.where(back, 180.0, 0.0))
+    _, middle_distance = camera.to_canvas(middle)
+    scale = camera.focal / np.maximum(middle_distance, 6.0)
+    # sprites come in octaves: shrunk to no less than 0.61 of their size, stretched to no more than 1.23
+    level = np.clip(2.0 ** np.rint(np.log2(np.maximum(scale, 0.1)) + 0.2), 2.0, 64.0)
+    around, over = (np.where(level <= SMALL, small, large) for small, large in ((20.0, 15.0), (15.0, 10.0)))
+    shown_azimuth = np.where(is_block & ~lying, np.clip(around * np.rint(relative / around), -75.0, 75.0), 0.0)
+    shown_elevation = np.where(~is_flat & ~lying, np.clip(over * np.rint(elevation / over), -50.0, 75.0), 0.0)
+    round_turn = np.where((level <= SMALL) & (np.abs(turn) < 30), 0.0, turn)
+    shown_turn = np.where(is_round, round_turn, np.where(back, 180.0, 0.0))
 
     facing = np.radians(np.where(is_round, azimuth, own))
     right = np.stack([np.cos(facing), np.zeros(count), -np.sin(facing)], axis=1)
@@ -75,8 +80,6 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     world = base[:, None] + leant_x[..., None] * right[:, None] + leant_y[..., None] * np.array([0.0, 1.0, 0.0])
     anchors, distance = camera.to_canvas(world)
 
-    _, middle_distance = camera.to_canvas(middle)
-    scale = camera.focal / np.maximum(middle_distance, 6.0)
     diagonal = np.sqrt((size**2).sum(axis=1))
     close = is_block & ~lying & (diagonal > CLOSE * np.maximum(middle_distance, 1.0))
     sideways = is_block & ~lying & ~close & (np.abs(relative) > SIDEWAYS)
@@ -90,8 +93,6 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
             scale=scale[sideways],
         )
 
-    # sprites come in octaves: shrunk to no less than 0.61 of their size, stretched to no more than 1.23
-    level = np.clip(2.0 ** np.rint(np.log2(np.maximum(scale, 0.1)) + 0.2), 2.0, 64.0)
     reach = (np.hypot(np.hypot(size[:, 0], size[:, 2]), size[:, 1]) * 0.62 * scale * 1.25)[:, None] + 2
     centre, _ = camera.to_canvas(middle)
     low, high = np.minimum(anchors.min(axis=1), centre - reach), np.maximum(anchors.max(axis=1), centre + reach)

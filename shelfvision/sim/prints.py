@@ -22,7 +22,8 @@ from shelfvision.sim.pictures import PICTURES, Box, Image, barcode, ellipse, pic
 from shelfvision.sim.print_backgrounds import BACKGROUNDS, paint_background
 from shelfvision.sim.words import Wording
 
-_KEPT = 16.0  # pixels a centimetre
+_KEPT = 16.0  # pixels a centimetre at which prints are painted and kept, and halved from there
+_COARSEST = 2.0
 PLATES = ("none", "none", "oval", "bar", "band", "slant")
 BADGES = ("none", "none", "circle", "star", "flag")
 
@@ -99,11 +100,6 @@ def paint_front(design: Design, width_cm: float, height_cm: float, pixels_per_cm
     return _sized(_front, design, width_cm, height_cm, pixels_per_cm)
 
 
-def paint_front_once(design: Design, width_cm: float, height_cm: float, pixels_per_cm: float) -> Image:
-    """As ``paint_front``, for a size that will not be asked for again: nothing is kept."""
-    return _front(design, max(round(width_cm * pixels_per_cm), 4), max(round(height_cm * pixels_per_cm), 4))
-
-
 def paint_back(design: Design, width_cm: float, height_cm: float, pixels_per_cm: float) -> Image:
     """The back or side print: nutrition table, small print, barcode; same size rule as ``paint_front``."""
     return _sized(_back, design, width_cm, height_cm, pixels_per_cm)
@@ -125,24 +121,27 @@ def _sized(
             return image
 
         return _close_prints.get((paint, design, width, height), make)
-    full = _kept_print(paint, design, width_cm, height_cm, pixels_per_cm <= _KEPT / 2)
-    return np.asarray(cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    level = _KEPT
+    while level >= 2 * pixels_per_cm and level > _COARSEST:
+        level /= 2
+    kept = _kept_print(paint, design, width_cm, height_cm, level)
+    if level == pixels_per_cm:
+        return kept
+    return np.asarray(cv2.resize(kept, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 # prints for close views, which the units of a slot share; large, so that they are counted in bytes
 _close_prints: ByteCache[Image] = ByteCache(30_000_000, lambda image: image.nbytes)
 
 
-@lru_cache(maxsize=600)
+@lru_cache(maxsize=1200)
 def _kept_print(
-    paint: Callable[[Design, int, int], Image], design: Design, width_cm: float, height_cm: float, half: bool
+    paint: Callable[[Design, int, int], Image], design: Design, width_cm: float, height_cm: float, level: float
 ) -> Image:
-    width, height = max(round(width_cm * _KEPT), 4), max(round(height_cm * _KEPT), 4)
-    if half:
-        full = _kept_print(paint, design, width_cm, height_cm, False)
-        image = np.asarray(
-            cv2.resize(full, (max(width // 2, 4), max(height // 2, 4)), interpolation=cv2.INTER_AREA), np.uint8
-        )
+    width, height = max(round(width_cm * level), 4), max(round(height_cm * level), 4)
+    if level < _KEPT:
+        finer = _kept_print(paint, design, width_cm, height_cm, 2 * level)
+        image = np.asarray(cv2.resize(finer, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     else:
         image = paint(design, width, height)
     image.setflags(write=False)

@@ -175,8 +175,9 @@ class _Painter:
         """A person who stands in front of the shelf, beside what the hand reaches for, and the shoulder's pixel."""
         rng, camera = self._rng, self._scene.camera
         yaw = float(rng.choice((-30, 0, 30)))
-        made = self._cast.body(person, yaw, None, (False, side > 0) if side < 0 else (False, False))
-        feet = np.array([point[0] + side * rng.uniform(16, 34), 0.0, max(point[2] + 22.0, 0.0) + rng.uniform(18, 36)])
+        # the arm that reaches is drawn apart: as seen from behind the left one of a person to the right
+        made = self._cast.body(person, yaw, None, (side < 0, side > 0))
+        feet = np.array([point[0] + side * rng.uniform(26, 44), 0.0, max(point[2] + 22.0, 0.0) + rng.uniform(18, 36)])
         feet[2] = min(feet[2], camera.position[2] - 45.0)
         x, y, scale = project(camera, feet + np.array([0.0, 110.0, 0.0]))
         turned = float(np.degrees(np.arctan2(*(camera.axes()[0, [1, 0]]))))

@@ -85,6 +85,7 @@ class Scene:
             (settings.offset_cm, settings.height_cm, settings.distance_cm),
             settings.yaw, settings.pitch, settings.roll, settings.field_of_view, settings.distortion,
         )  # fmt: skip
+        self._spread = max(2.0 * self.camera.focal / max(settings.distance_cm, 20.0), 1.0)  # pixels of half-shade
         self.slots: list[ShelfSlot] = []
         self._reach: dict[int, tuple[float, float]] = {}
         for number, board in enumerate(self.fixture.boards):
@@ -306,6 +307,7 @@ class Scene:
         furniture.paint_surroundings(layer, camera, dressing.backdrop, dressing.floor, fixture)
         if fixture.kind != "table":
             furniture.paint_back(layer, camera, fixture, dressing.panel)
+            layer.darken(furniture.panel_shadows(camera, fixture), 0.6 * self.settings.shadows, 2 * self._spread)
         eye = camera.position[1]
         above = [n for n, board in enumerate(fixture.boards) if board.top >= eye]
         below = [n for n, board in enumerate(fixture.boards) if board.top < eye]
@@ -326,11 +328,8 @@ class Scene:
 
     def _paint_board(self, layer: Layer, number: int) -> None:
         board, shade = self.fixture.boards[number], self.settings.shadows
-        spread = max(2.0 * self.camera.focal / max(self.settings.distance_cm, 20.0), 1.0)
-        furniture.paint_board(layer, self.camera, self.fixture, board)
-        if self.fixture.kind != "table":
-            layer.darken(furniture.board_shadow(self.camera, self.fixture, board), 0.6 * shade, spread * 2)
+        furniture.paint_board(layer, self.camera, self.fixture, board, shade)
         if self.camera.position[1] > board.top:
-            layer.darken(self._goods.contact_shadows(number), 0.75 * shade, spread * 0.5)
-        if number in self._dressing.rails:
-            self._dressing.rails[number].paint(layer)
+            layer.darken(self._goods.contact_shadows(number), 0.75 * shade, 0.5 * self._spread)
+        for card in self._dressing.rails.get(number, ()):
+            card.paint(layer)

@@ -138,30 +138,36 @@ def _gaps(scene: Scene, instance_map: NDArray[np.int32], prefix: str) -> list[di
         mask = gap_mask(polygon, instance_map)
         if mask is None:
             continue
-        free, whole = mask
+        (x, y), free, whole = mask
         area = int(np.count_nonzero(free))
         if area < 12 * MIN_PIXELS or area < GAP_VISIBILITY * whole:
             continue
         rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        box = (x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1)
         if min(box[2] - box[0], box[3] - box[1]) >= IGNORE_SIDE:
             truth = _entry(2, box, area, area / whole, instance_map.shape)
             found.append(truth | {"slot": slot.id, "sku": prefix + slot.sku})
     return found
 
 
-def gap_mask(polygon: NDArray[np.floating], instance_map: NDArray[np.int32]) -> tuple[NDArray[np.bool_], float] | None:
-    """Pixels of an empty facing that no unit or hand covers, (h, w), and its whole area in pixels, cut or not.
+def gap_mask(
+    polygon: NDArray[np.floating], instance_map: NDArray[np.int32]
+) -> tuple[tuple[int, int], NDArray[np.bool_], float] | None:
+    """Pixels of an empty facing that nothing covers; None when it is out of the picture.
 
-    None when it is out of the picture.
+    Returns:
+        Left and top pixel of the part of the picture that is looked at; (h, w) what is free in it; the facing's whole
+        area in pixels, cut by the frame or not.
     """
     height, width = instance_map.shape
-    low, high = polygon.min(axis=0), polygon.max(axis=0)
-    if high[0] < 1 or high[1] < 1 or low[0] > width - 2 or low[1] > height - 2:
+    low = np.maximum(np.floor(polygon.min(axis=0)), 0).astype(int)
+    high = np.minimum(np.ceil(polygon.max(axis=0)) + 1, (width, height)).astype(int)
+    if (high - low < 2).any():
         return None
-    whole = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(whole, [np.round(np.clip(polygon, -15_000, 15_000) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    inside = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+    corners = np.round(np.clip(polygon - low, -15_000, 15_000) * 16).astype(np.int32)
+    cv2.fillPoly(inside, [corners], 1, cv2.LINE_8, 4)
     x, y = polygon[:, 0], polygon[:, 1]
     area = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
-    inside = whole.astype(bool)
-    return inside & (instance_map == 0), float(max(area, 1.0))
+    free = (inside > 0) & (instance_map[low[1] : high[1], low[0] : high[0]] == 0)
+    return (int(low[0]), int(low[1])), free, float(max(area, 1.0))

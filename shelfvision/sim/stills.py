@@ -30,7 +30,7 @@ from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, ra
 from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
-BLOCK = 40
+BLOCK = 50
 VERSION = 1  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
 

@@ -180,7 +180,7 @@ def _make_slot(
         and pack.family not in {"tray", "multipack"}
         and fixture.kind != "table"
     ):
-        slot.tray = min(height * rng.uniform(0.18, 0.34), 7.0)
+        slot.tray = float(round(min(height * rng.uniform(0.18, 0.34), 7.0)))
     slot.tray_z = -setback + 0.5
     pushed = rng.random() < settings.faced_up
     columns: list[list[Place]] = []

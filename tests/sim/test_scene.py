@@ -207,7 +207,7 @@ def test_an_empty_facing_is_a_gap_and_a_stocked_one_is_not():
     ((_, polygon),) = found
     assert np.abs(np.sort(polygon, axis=0) - np.sort(scene.slot_polygon(slot), axis=0)).max() < 1.5
     mask = gap_mask(polygon, scene.instance_map)
-    assert mask is None or mask[0].sum() <= mask[1] * 1.1
+    assert mask is None or mask[1].sum() <= mask[2] * 1.1
 
 
 def test_a_point_on_the_shelf_lies_on_the_unit():
