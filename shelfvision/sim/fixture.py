@@ -86,14 +86,6 @@ def make_fixture(
     tops = low + np.concatenate([[0], np.cumsum(steps[:-1])])
     thickness = rng.uniform(2.2, 4.0)
     height = float(tops[-1] + steps[-1])
-    boards = [
-        Board(
-            float(top),
-            thickness if i else float(top),
-            float(tops[i + 1] - thickness) if i + 1 < count else height + (30 if settings.fixture != "chiller" else 0),
-        )
-        for i, top in enumerate(tops)
-    ]
     if settings.fixture == "chiller":
         board_colour = (70, 68, 66) if rng.random() < 0.4 else white
     if settings.back == "dark" or settings.fixture == "chiller":
@@ -106,6 +98,13 @@ def make_fixture(
     header = (
         hsv(rng.random(), 0.8, rng.uniform(0.4, 0.8)) if settings.fixture == "endcap" or rng.random() < 0.25 else None
     )
+    # what stands on top may stand higher than the fixture where nothing is above it
+    open_top = header is None and settings.fixture != "chiller"
+    ceilings = [float(top - thickness) for top in tops[1:]] + [height + (30 if open_top else 0)]
+    boards = [
+        Board(float(top), thickness if i else float(top), ceiling)
+        for i, (top, ceiling) in enumerate(zip(tops, ceilings, strict=True))
+    ]
     return Fixture(
         kind=settings.fixture,
         boards=tuple(boards),
@@ -245,7 +244,7 @@ def paint_outer_sides(layer: Layer, camera: Camera, fixture: Fixture) -> None:
             side = np.array([(x, 0, 0.8), (x, 0, z), (x, fixture.height, z), (x, fixture.height, 0.8)])
             layer.polygon(camera.polygon(side), mix(fixture.board_colour, (40, 40, 40), 0.2))
     if fixture.header is not None:
-        top = fixture.height + 4
+        top = fixture.height
         layer.polygon(camera.polygon(rectangle(fixture.left, fixture.right, top, top + 22, 1.0)), fixture.header)
         layer.polygon(
             camera.polygon(rectangle(fixture.left, fixture.right, top + 3, top + 5, 1.1)),
@@ -276,6 +275,8 @@ def panel_shadows(camera: Camera, fixture: Fixture) -> list[Points]:
     """Where the back panel lies in the shade: under each board."""
     shadows = []
     for board in fixture.boards:
+        if board.ceiling > fixture.height:  # nothing above keeps the light off
+            continue
         low = board.top + (board.ceiling - board.top) * 0.55
         corners = camera.polygon(rectangle(fixture.left, fixture.right, low, board.ceiling, -fixture.depth))
         if len(corners) >= 3:

@@ -25,7 +25,7 @@ def light_map(camera: Camera, fixture: Fixture, settings: SceneSettings, rng: np
     light: NDArray[np.float32] = np.ones(shape, np.float32)
     scale = np.array([shape[1] / width, shape[0] / height])
     for board in fixture.boards:
-        if fixture.kind == "table":
+        if fixture.kind == "table" or board.ceiling > fixture.height:  # nothing above keeps the light off
             continue
         clearance = board.ceiling - board.top
         steps = 7

@@ -107,6 +107,7 @@ class _Painter:
         self._canvas = Canvas(scene.settings.size)
         self._canvas.begin(scene.render())
         self._light = scene.light()
+        self._people = rng.permutation(PEOPLE).tolist()
         self.result = Peopled(self._canvas.image, scene.instance_map.copy())
 
     def reach(self, unit: Unit, place: Place, deed: str) -> None:
@@ -121,7 +122,7 @@ class _Painter:
         x, y, scale = project(scene.camera, point)
         half = place.pack.size_cm[0] / 2
         held = max(min(half, RADII[-1]), 0.8)
-        person = int(rng.integers(PEOPLE))
+        person = self._people.pop()
         tilt = float(rng.normal(0, 10)) if deed != "hold" else 0.0
         at = (x + side * max(half - held, 0.0) * scale, y)
         far = scene.settings.distance_cm > _BODY_DISTANCE and not table

@@ -30,7 +30,7 @@ from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, ra
 from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
-BLOCK = 50
+BLOCK = 60
 VERSION = 1  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
 
@@ -45,7 +45,7 @@ class Recipe:
 
     seed: int = 0
     size: tuple[int, int] = (1280, 960)
-    products: int = 150  # SKUs of each store
+    products: int = 120  # SKUs of each store
     people: float = 0.0  # share of stills with hands in front of the shelf
     families: tuple[str, ...] = tuple(FAMILIES)
     pack_shots: str | None = None
