@@ -182,9 +182,14 @@ class Actors:
     def _place_hand(self, act: _Act, side: float) -> _PlacedHand:
         """One hand; ``side`` is 1 for an arm that leads to the right."""
         held = max(min(act.half_cm, RADII[-1]), 0.8)
+        if len(act.sides) == 2:  # each hand has a side of it
+            held = RADII[1]
         on_foot = act.shoulder is not None
         stamps = self._wardrobe.hand(act.person, act.reach.approach, held, act.hand.closing, short=on_foot)
-        at = (act.at[0] + side * max(act.half_cm - held, 0.0) * act.scale, act.at[1])
+        at = (
+            act.at[0] + side * max(act.half_cm - held + (1.6 if len(act.sides) == 2 else 0.0), 0.0) * act.scale,
+            act.at[1],
+        )
         degrees = act.hand.tilt * 0.6
         if act.shoulder is not None:
             degrees += _turn_to(stamps, at, act.shoulder, mirrored=side < 0)

@@ -14,6 +14,7 @@ from shelfvision.sim.space import hold_point, project, world_at
 from shelfvision.sim.stocking import Place, ShelfSlot
 from shelfvision.sim.stores import SimulatedStore
 
+_TWO_HANDS_CM = 10.8  # width from which a thing may be taken with both hands
 _STAYS = {"pass": (0.0, 0.0), "look": (2.5, 7.0), "stand": (12.0, 28.0), "shop": (0.5, 0.5), "staff": (0.5, 0.5)}
 
 
@@ -358,7 +359,7 @@ class VisitPlanner:
             inspect_at = 0.5 * target + 0.5 * rest + np.array([0, 8.0, 0])
             inspect_at[2] = min(inspect_at[2], 10.0)
         inspect = inspect_at if deed is Deed.PICK_UP and rng.random() < 0.25 else None
-        both = pack.size_cm[0] > 13.5 and way[0] != "above"
+        both = pack.size_cm[0] > _TWO_HANDS_CM and way[0] == "low" and rng.random() < 0.6
         ceiling = self._store.scene.fixture.boards[slot.board].ceiling
         room = max(0.2, min(3.0, ceiling - place.y - pack.size_cm[1] - 1.5))
         errand = Errand(

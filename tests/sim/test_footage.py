@@ -20,10 +20,11 @@ from shelfvision.errors import ConfigError
 from shelfvision.learn.event_truth import read_truth
 from shelfvision.sim.camera import SimulatedShelf, parse_address
 from shelfvision.sim.clips import LABELS, ClipOptions, write_clips
+from shelfvision.sim.compositing import placing
 from shelfvision.sim.footage import Footage
 from shelfvision.sim.script import Order
 from shelfvision.sim.sensor import SensorOptions
-from shelfvision.sim.shoppers import Deed
+from shelfvision.sim.shoppers import Deed, Visit
 from shelfvision.sim.stores import STORES, build_store, store_plan
 from shelfvision.sim.truth import TruthRecorder
 from shelfvision.sim.video import VideoOptions, record, record_all
@@ -176,6 +177,36 @@ def test_an_order_for_a_full_slot_is_done_at_once_and_for_an_unknown_one_refused
     assert footage.script.done == [Order(slot, "k")]
     with pytest.raises(KeyError):
         footage.order(Order("nowhere", "k"))
+
+
+@pytest.mark.parametrize("name", ["corner", "table"])
+def test_no_arm_ends_in_mid_air(name: str) -> None:
+    """Wherever a hand reaches, the far end of its arm lies outside the picture."""
+    for seed in (1, 2):
+        footage = film(name, seed, fps=5)
+        run_undrawn(footage, 60)
+        width, height = footage.store.size
+        for reach in footage.script.reaches:
+            hand = reach.hand(reach.contact)
+            visit = Visit(0, "shop", 0, 1, None, None)
+            act = footage._actors._act(visit, reach, hand, reach.contact, footage._base)
+            arm = footage.wardrobe.arm(0, reach.approach)
+            angle = np.deg2rad(arm.arm_degrees)
+            y, x = np.nonzero(arm.whole.pixels[..., 3] > 200)
+            along = (x - arm.wrist[0]) * np.cos(angle) + (y - arm.wrist[1]) * np.sin(angle)
+            end = along > along.max() - 6 * arm.pixels_per_cm
+            for side in act.sides:
+                placed = footage._actors._place_hand(act, side)
+                wrist = placed.matrix @ np.array([*placed.stamps.wrist, 1.0])
+                matrix = placing(
+                    arm.wrist,
+                    (wrist[0], wrist[1]),
+                    scale=act.scale / arm.pixels_per_cm,
+                    degrees=placed.degrees,
+                    mirrored=placed.mirrored,
+                )
+                at_x, at_y = matrix[:, :2] @ np.stack([x[end], y[end]]) + matrix[:, 2:]
+                assert not ((at_x > 0) & (at_x < width) & (at_y > 0) & (at_y < height)).any()
 
 
 def test_a_unit_put_into_another_slot_is_misplaced_until_it_is_taken() -> None:
