@@ -18,7 +18,7 @@ from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.placement import project_places, world_of
 from shelfvision.sim.products import Packaging
 from shelfvision.sim.solids import block_faces
-from shelfvision.sim.stocking import Place, ShelfSlot
+from shelfvision.sim.stocking import ShelfSlot
 
 _ROW_SHADE = 0.2  # light that each row farther back loses in the strongest shade
 
@@ -120,10 +120,9 @@ class Goods:
         seen = self.projections
         left, top = layer.left, layer.top
         right, bottom = left + layer.image.shape[1], top + layer.image.shape[0]
-        hidden = self._hidden(board)
         for index in self._order[board]:
             place = self._places[index]
-            if not seen.visible[index] or place.identity in hidden or not self._stands(index):
+            if not seen.visible[index] or not self._stands(index):
                 continue
             (low_x, low_y), (high_x, high_y) = seen.low[index], seen.high[index]
             if low_x < right and high_x >= left and low_y < bottom and high_y >= top:
@@ -166,30 +165,6 @@ class Goods:
             return round(front / 3.0), -round(abs(place.x - camera_x), 1), upwards * place.stack
 
         return sorted((i for i, slot in enumerate(self._owner) if slot.board == board), key=key)
-
-    def _hidden(self, board: int) -> set[int]:
-        """Units wholly behind an equal one, which need no painting."""
-        hidden: set[int] = set()
-        for slot in self._slots[board]:
-            if slot.rows < 2:
-                continue
-            nearer: dict[tuple[int, int], list[Place]] = {}
-            for place in sorted(slot.present, key=lambda p: p.row):
-                if abs(place.lean) > 1 or place.pack.sku != slot.sku:
-                    continue
-                before = nearer.setdefault((place.column, place.stack), [])
-                # round things leave gaps beside their necks
-                needed = 1 if place.pack.solid in {"block", "gable"} else 2
-                if len(before) >= needed and self._covers(before[-1], place):
-                    hidden.add(place.identity)
-                else:
-                    before.append(place)
-        return hidden
-
-    def _covers(self, front: Place, behind: Place) -> bool:
-        near, far = (self.projections.anchors[place.identity - 1] for place in (front, behind))
-        low, high = near.min(axis=0) - 0.5, near.max(axis=0) + 0.5
-        return bool((low <= far.min(axis=0)).all() and (high >= far.max(axis=0)).all())
 
 
 def _areas(corners: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -39,8 +39,7 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     foot = np.array([(p.x, p.y, p.z) for p in places], float).reshape(count, 3)
     size = np.array([p.pack.size_cm for p in places], float).reshape(count, 3)
     turn, lean = np.array([(p.turn, p.lean) for p in places], float).reshape(count, 2).T
-    solid = np.array([p.pack.solid for p in places], dtype="U8")
-    is_round, is_flat = solid == "round", solid == "flat"
+    is_round, is_flat = (np.array([p.pack.solid == kind for p in places], bool) for kind in ("round", "flat"))
     is_block = ~is_round & ~is_flat
     lying = np.abs(lean) > 45
 
@@ -52,7 +51,7 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     own = np.where(is_block & ~back, turn, 0.0)  # degrees by which a box's front is turned to the right
     relative = (azimuth - own + 180) % 360 - 180
 
-    _, middle_distance = camera.to_canvas(middle)
+    centre, middle_distance = camera.to_canvas(middle)
     scale = camera.focal / np.maximum(middle_distance, 6.0)
     # sprites come in octaves: shrunk to no less than 0.61 of their size, stretched to no more than 1.23
     level = np.clip(2.0 ** np.rint(np.log2(np.maximum(scale, 0.1)) + 0.2), 2.0, 64.0)
@@ -93,13 +92,31 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
             scale=scale[sideways],
         )
 
-    reach = (np.hypot(np.hypot(size[:, 0], size[:, 2]), size[:, 1]) * 0.62 * scale * 1.25)[:, None] + 2
-    centre, _ = camera.to_canvas(middle)
-    low, high = np.minimum(anchors.min(axis=1), centre - reach), np.maximum(anchors.max(axis=1), centre + reach)
-    width, height = camera.canvas_size
-    inside = (high[:, 0] > 0) & (low[:, 0] < width) & (high[:, 1] > 0) & (low[:, 1] < height)
+    low, high = _bounds(camera, foot, size, facing=np.radians(own), scale=scale)
+    tilted = np.abs(lean) > 0.5
+    reach = (diagonal * 0.8 * scale)[:, None] + 2
+    low = np.minimum(anchors.min(axis=1), np.where(tilted[:, None], centre - reach, low))
+    high = np.maximum(anchors.max(axis=1), np.where(tilted[:, None], centre + reach, high))
+    inside = (high > 0).all(axis=1) & (low < np.array(camera.canvas_size)).all(axis=1)
     visible = inside & (distance.min(axis=1, initial=np.inf) > 10) & (middle_distance > 12)
     return Projections(anchors, shown_azimuth, shown_elevation, shown_turn, level, scale, low, high, visible, close)
+
+
+def _bounds(
+    camera: Camera, foot: FloatArray, size: FloatArray, *, facing: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Corners (n, 2) of the canvas rectangles that hold upright units as they are drawn.
+
+    These are the rectangles around their boxes, with room for the difference between the direction from which a unit
+    is seen and that of its sprite: up to 10 degrees around, 7.5 over.
+    """
+    signs = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (0.0, 1.0) for z in (-0.5, 0.5)])
+    local = size[:, None] * signs
+    cos, sin = np.cos(facing)[:, None], np.sin(facing)[:, None]
+    turned = (local[..., 0] * cos + local[..., 2] * sin, local[..., 1], local[..., 2] * cos - local[..., 0] * sin)
+    spots, _ = camera.to_canvas(foot[:, None] + np.stack(turned, axis=-1))
+    room = np.stack([size[:, 2] * scale * 0.18, size[:, 2] * scale * 0.14], axis=1) + 2.0
+    return spots.min(axis=1) - room, spots.max(axis=1) + room
 
 
 def world_of(place: Place, points: FloatArray) -> FloatArray:
