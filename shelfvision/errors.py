@@ -32,6 +32,14 @@ class ModelError(ShelfvisionError):
     """A model file is missing, damaged, or not the model that it should be."""
 
 
+class DataError(ShelfvisionError):
+    """A dataset, picture or annotation file is missing, damaged, or not what its format promises."""
+
+
+class TrainingError(ShelfvisionError):
+    """Training cannot begin or go on: settings that do not fit the data, a loss that is not finite, a full disk."""
+
+
 class OutboxError(ShelfvisionError):
     """An event cannot be stored on the device (too large, disk full, file damaged)."""
 

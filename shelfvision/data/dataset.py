@@ -1,0 +1,77 @@
+"""Labelled pictures as every format is read into and written from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfvision.core.detections import FloatArray, IntArray
+from shelfvision.errors import DataError
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """One picture and its boxes.
+
+    Boxes are as the file has them: they may lie partly outside or be empty; ``data.check`` finds those.
+
+    Raises:
+        DataError: the arrays do not belong together.
+    """
+
+    path: Path
+    size: tuple[int, int]  # width, height in pixels
+    xyxy: FloatArray  # (n, 4) pixels
+    label: IntArray  # (n,) index into the dataset's labels
+    ignore: BoolArray  # (n,) regions in which finding or missing something does not count (COCO's iscrowd)
+
+    def __post_init__(self) -> None:
+        count = len(self.label)
+        if self.xyxy.shape != (count, 4) or self.ignore.shape != (count,) or self.label.shape != (count,):
+            raise DataError(
+                f"{self.path}: {count} labels with boxes of shape {self.xyxy.shape} and ignore of shape "
+                f"{self.ignore.shape}, expected ({count}, 4) and ({count},)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Pictures that share a list of class names.
+
+    Raises:
+        DataError: a label points beyond the class names, or a class name comes twice.
+    """
+
+    labels: tuple[str, ...]
+    pictures: tuple[LabelledPicture, ...]
+    source: Path = field(default=Path())  # the file or folder it was read from, for messages
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels):
+            twice = sorted({name for name in self.labels if self.labels.count(name) > 1})
+            raise DataError(f"{self.source}: class names come twice: {', '.join(twice)}")
+        for picture in self.pictures:
+            if len(picture) and not (picture.label.min() >= 0 and picture.label.max() < len(self.labels)):
+                raise DataError(
+                    f"{self.source}: {picture.path} has class {int(picture.label.max())}, "
+                    f"but there are {len(self.labels)} class names"
+                )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __iter__(self) -> Iterator[LabelledPicture]:
+        return iter(self.pictures)
+
+    def take(self, indices: Iterable[int]) -> Dataset:
+        """The pictures with these indices, in this order."""
+        return replace(self, pictures=tuple(self.pictures[index] for index in indices))
