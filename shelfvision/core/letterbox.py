@@ -45,4 +45,4 @@ class Letterbox:
     def to_picture(self, xyxy: FloatArray) -> FloatArray:
         """Boxes (n, 4) of the input in pixels of the picture, cut off at its border."""
         limit = np.array([*self.picture, *self.picture], np.float32)
-        return np.clip(np.asarray(xyxy, np.float32) / np.float32(self.scale), 0, limit)
+        return np.asarray(np.clip(xyxy / np.float32(self.scale), 0, limit), np.float32)
