@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from shelfvision.transport.mosquitto import Mosquitto, find_mosquitto
+
+# The same examples on every machine and day, so that a change is judged by what it changes; to look for new ones:
+# make test TEST_ARGS="--hypothesis-profile=explore"
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", derandomize=False, max_examples=500)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

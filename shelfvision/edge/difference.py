@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from shelfvision.edge.light import FloatMap, Mask, Planes
+from shelfvision.edge.light import DARK_OFFSET, FloatMap, Mask, Planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,13 @@ def bounds_of(reference: Planes, settings: DifferenceSettings, noise: float) -> 
     """
     # Light is the logarithm of a grey level (plus the dark offset), so noise over level is its standard deviation.
     spread = np.float32(noise) * np.exp(-reference[0])
+    # The dark offset makes colours paler in the dark: halved light L leaves (L + offset) / (L + 2 offset) of them.
+    paler = np.square(reference[1:]).sum(axis=0) * np.square(DARK_OFFSET / (np.exp(reference[0]) + DARK_OFFSET))
     return Bounds(
         local_variance(reference[0], settings.window),
         np.square(np.maximum(settings.structure, 3.0 * spread)),
         # A difference of two channels over the light has 1.4 times the noise of the light, and is averaged over 3x3.
-        settings.chroma**2 + np.square(3.0 * spread),
+        settings.chroma**2 + np.square(3.0 * spread) + paler,
         settings.darker - 2.0 * spread,
         settings.brighter + 2.0 * spread,
     )

@@ -17,15 +17,18 @@ FloatMap = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 """(h, w) at working resolution."""
 
+DARK_OFFSET = 8.0
+"""Grey levels added before logarithm and division: keeps them finite in the dark."""
+
 
 @dataclass(frozen=True, slots=True)
 class LightSettings:
     """How light is measured and compared."""
 
-    dark_offset: float = 8.0  # grey levels added before logarithm and division: keeps them finite in the dark
     clipped: int = 244  # grey levels; from here a channel no longer follows the light
     sample_step: int = 3  # working pixels between the samples of the tone fit
     inlier: float = 0.12  # log units from the fit within which a sample is believed to show the same surface
+    colour_weight: float = 4.0  # of the colours against the light when the contrast is fitted
     max_slope: float = 0.4  # bound of the contrast (gamma) change; a wilder fit is a changed scene, not light
 
 
@@ -52,7 +55,7 @@ class Darkroom:
         self.reduction = reduction
         self.width, self.height = frame_size[0] // reduction, frame_size[1] // reduction
         self.clip = settings.clipped
-        mean = np.arange(766) / 3 + settings.dark_offset  # by the sum of three channels
+        mean = np.arange(766) / 3 + DARK_OFFSET  # by the sum of three channels
         self.log_table = np.log(mean).astype(np.float32)
         self.share_table = (1 / mean).astype(np.float32)
 
@@ -158,8 +161,13 @@ def fit_tone(picture: Planes, reference: Planes, usable: Mask, settings: LightSe
         return Tone(offset)
     pivot = float(then[0][inlier].mean())
     x = then[0][inlier] - pivot
+    # Contrast stretches light and colours alike; a shadow only seems to, on the light, so colours count for more.
+    colour = then[1:, inlier] - then[1:, inlier].mean(axis=1, keepdims=True)
+    tinted = change[1:, inlier] - offset[1:, None]
+    weight = settings.colour_weight
+    told = np.dot(x, residual[inlier]) + weight * np.vdot(colour, tinted)
     # The ridge term keeps the slope at 0 where the scene has too little contrast to tell.
-    slope = float(np.dot(x, residual[inlier]) / (np.dot(x, x) + 0.01 * len(x)))
+    slope = float(told / (np.dot(x, x) + weight * np.vdot(colour, colour) + 0.01 * len(x)))
     slope = float(np.clip(slope, -settings.max_slope, settings.max_slope))
     explained = change[0] - slope * (then[0] - pivot)
     offset[0] = np.median(explained)
