@@ -67,7 +67,7 @@ def bounds_of(reference: Planes, settings: DifferenceSettings, noise: float) -> 
     return Bounds(
         local_variance(reference[0], settings.window),
         np.square(np.maximum(settings.structure, 3.0 * spread)),
-        # A difference of two channels over the light has 1.4 times the noise of the light, and is averaged over 3x3.
+        # The difference of two channels has 1.4 times the noise of the light, and is averaged over 3x3.
         settings.chroma**2 + np.square(3.0 * spread) + paler,
         settings.darker - 2.0 * spread,
         settings.brighter + 2.0 * spread,

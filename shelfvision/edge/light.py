@@ -28,6 +28,7 @@ class LightSettings:
     clipped: int = 244  # grey levels; from here a channel no longer follows the light
     sample_step: int = 3  # working pixels between the samples of the tone fit
     inlier: float = 0.12  # log units from the fit within which a sample is believed to show the same surface
+    colour_inlier: float = 0.2  # likewise of the colours
     colour_weight: float = 4.0  # of the colours against the light when the contrast is fitted
     max_slope: float = 0.4  # bound of the contrast (gamma) change; a wilder fit is a changed scene, not light
 
@@ -156,16 +157,16 @@ def fit_tone(picture: Planes, reference: Planes, usable: Mask, settings: LightSe
     change = picture[:, ::step, ::step][:, chosen] - then
     offset = np.median(change, axis=1).astype(np.float32)
     residual = change[0] - offset[0]
-    inlier = np.abs(residual) < settings.inlier
+    tinted = change[1:] - offset[1:, None]
+    inlier = (np.abs(residual) < settings.inlier) & (np.abs(tinted) < settings.colour_inlier).all(axis=0)
     if np.count_nonzero(inlier) < 64:
         return Tone(offset)
     pivot = float(then[0][inlier].mean())
     x = then[0][inlier] - pivot
     # Contrast stretches light and colours alike; a shadow only seems to, on the light, so colours count for more.
     colour = then[1:, inlier] - then[1:, inlier].mean(axis=1, keepdims=True)
-    tinted = change[1:, inlier] - offset[1:, None]
     weight = settings.colour_weight
-    told = np.dot(x, residual[inlier]) + weight * np.vdot(colour, tinted)
+    told = np.dot(x, residual[inlier]) + weight * np.vdot(colour, tinted[:, inlier])
     # The ridge term keeps the slope at 0 where the scene has too little contrast to tell.
     slope = float(told / (np.dot(x, x) + weight * np.vdot(colour, colour) + 0.01 * len(x)))
     slope = float(np.clip(slope, -settings.max_slope, settings.max_slope))

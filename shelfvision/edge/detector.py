@@ -1,0 +1,177 @@
+"""The detector as it runs on a device: pictures of any size in, boxes in their pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shelfvision.core.detections import Detections, FloatArray
+from shelfvision.core.letterbox import Letterbox
+from shelfvision.data.input_picture import as_batch, fit_picture, input_size
+from shelfvision.edge.default_models import default_model
+from shelfvision.edge.frame import Image
+from shelfvision.edge.model import Model, read_model
+from shelfvision.edge.runtimes import RuntimeName
+from shelfvision.edge.tiles import Tile, grid_for, merge_tiles, plan_tiles
+from shelfvision.errors import UsageError
+
+MOST_TILES = 24
+_WORTHWHILE = 1.4  # tiles must show things so much larger
+_COMFORTABLE = 48.0  # square root of a box's area in pixels of the input that is seen well
+_UNKNOWN_ZOOM = 2.0  # when the whole view shows nothing at all
+
+Grid = tuple[int, int]  # columns, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How large pictures are cut up.
+
+    Args:
+        grid: columns and rows; None lets the picture decide: when what the whole view shows is small and the picture
+            has more pixels to give.
+        whole: also look at the whole picture at once, for things larger than the tiles' overlap.
+    """
+
+    grid: Grid | None = None
+    whole: bool = True
+
+
+class OnnxDetector:
+    """A trained detector; ``edge.inference.Detector`` is what it does.
+
+    Args:
+        model: the loaded network.
+        size: pixels of the input's longer side; the sidecar's when absent.
+        least_score: boxes from this score on; the sidecar's belief threshold when absent.
+        tiling: how pictures are cut up; None: never.
+
+    Raises:
+        UsageError: a size that the network cannot take, or a score below the least that its graph gives.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        size: int | None = None,
+        least_score: float | None = None,
+        tiling: Tiling | None = None,
+    ) -> None:
+        self.model = model
+        sidecar = model.sidecar
+        self.labels: tuple[str, ...] = tuple(sidecar.labels)
+        self.size = sidecar.input.size if size is None else size
+        multiple = sidecar.input.multiple
+        if self.size < multiple or self.size % multiple:
+            raise UsageError(f"--size {self.size}: the input's longer side must be a multiple of {multiple}")
+        self.least_score = sidecar.thresholds.score if least_score is None else least_score
+        self._tiling = tiling
+
+    def detect(self, image: Image) -> Detections:
+        """Boxes in pixels of a BGR picture of any size, surest first."""
+        if self._tiling is None:
+            return self._look([image])[0]
+        size = (image.shape[1], image.shape[0])
+        whole = self._look([image])[0] if self._tiling.whole or self._tiling.grid is None else None
+        grid = self._tiling.grid or self._choose_grid(size, whole)
+        tiles = plan_tiles(size, *grid)
+        if len(tiles) == 1:
+            return self._look([image])[0] if whole is None else whole
+        found = [self._look_at(image, tile) for tile in tiles]
+        return merge_tiles(size, tiles, found, whole if self._tiling.whole else None)
+
+    def detect_all(self, images: Sequence[Image]) -> list[Detections]:
+        """Boxes of several pictures; those that make inputs of one shape go through the network together."""
+        if self._tiling is not None:
+            return [self.detect(image) for image in images]
+        return self._look(images)
+
+    def _look_at(self, image: Image, tile: Tile) -> Detections:
+        found = self._look([image[tile.y1 : tile.y2, tile.x1 : tile.x2]])[0]
+        shift = np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
+        return Detections(found.xyxy + shift, found.score, found.label)
+
+    def _look(self, images: Sequence[Image]) -> list[Detections]:
+        """One run of the network a shape of input."""
+        multiple = self.model.sidecar.input.multiple
+        fits = []
+        for image in images:
+            size = (image.shape[1], image.shape[0])
+            fits.append(Letterbox(size, input_size(size, self.size, multiple)))
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for index, fit in enumerate(fits):
+            shapes.setdefault(fit.target, []).append(index)
+        answers = [Detections.empty()] * len(images)
+        for indices in shapes.values():
+            rows = self.model.run(as_batch([fit_picture(images[index], fits[index]) for index in indices]))
+            for place, index in enumerate(indices):
+                answers[index] = to_detections(rows[rows[:, 0] == place], fits[index], self.least_score)
+        return answers
+
+    def _choose_grid(self, size: tuple[int, int], whole: Detections | None) -> Grid:
+        """The grid that brings what the whole view shows to a comfortable size, without enlarging any pixel."""
+        scale = self.size / max(size)
+        room = 1 / scale
+        if room < _WORTHWHILE:
+            return 1, 1
+        if whole is None or not len(whole):
+            zoom = min(room, _UNKNOWN_ZOOM) if room >= _UNKNOWN_ZOOM else 1.0
+        else:
+            sides = whole.xyxy[:, 2:] - whole.xyxy[:, :2]
+            typical = float(np.median(np.sqrt(sides[:, 0] * sides[:, 1]))) * scale
+            zoom = min(room, _COMFORTABLE / max(typical, 1.0))
+        if zoom < _WORTHWHILE:
+            return 1, 1
+        return grid_for(size, max(size) / zoom, MOST_TILES)
+
+
+def to_detections(rows: FloatArray, letterbox: Letterbox, least_score: float) -> Detections:
+    """Boxes of one picture out of the graph's rows.
+
+    Args:
+        rows: (m, 7) batch index, x1, y1, x2, y2, score, label; pixels of the input.
+        letterbox: how the picture was put into the input.
+        least_score: lower ones are left out.
+
+    Returns:
+        Boxes in pixels of the picture, cut off at its border, surest first; those that lie beyond it are left out.
+    """
+    rows = rows[(rows[:, 5] >= least_score) & np.isfinite(rows).all(axis=1)]
+    xyxy = letterbox.to_picture(rows[:, 1:5])
+    order = np.argsort(-rows[:, 5], kind="stable")
+    order = order[(xyxy[order, 2] > xyxy[order, 0]) & (xyxy[order, 3] > xyxy[order, 1])]
+    return Detections(xyxy[order], np.clip(rows[order, 5], 0, 1), rows[order, 6].astype(np.int64))
+
+
+def open_detector(
+    model: str | Path,
+    *,
+    runtime: RuntimeName = "auto",
+    threads: int | None = None,
+    size: int | None = None,
+    least_score: float | None = None,
+    tiling: Tiling | None = None,
+    exact: bool = False,
+) -> OnnxDetector:
+    """Load a detector.
+
+    Args:
+        model: ``default`` for the one in the package, else the path of an ONNX file with its sidecar.
+        runtime: see ``Model``.
+        threads: see ``Model``.
+        size: see ``OnnxDetector``.
+        least_score: see ``OnnxDetector``.
+        tiling: see ``OnnxDetector``.
+        exact: see ``Model``.
+
+    Raises:
+        ModelError: missing, damaged, or not a detector.
+        UsageError: an option that does not fit.
+    """
+    path = default_model("detector") if str(model) == "default" else Path(model)
+    loaded = Model(read_model(path), runtime=runtime, threads=threads, exact=exact)
+    return OnnxDetector(loaded, size=size, least_score=least_score, tiling=tiling)
