@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,17 @@ from shelfvision.core.detections import FloatArray, IntArray
 from shelfvision.errors import DataError
 
 BoolArray = NDArray[np.bool_]
+Report = Callable[[str], None]
+"""What a reader does with a fault it can go on after: ``refuse`` it, or a list's ``append`` to see all of them."""
+
+
+def refuse(message: str) -> None:
+    """The default ``Report``: the first fault ends the reading.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(message)
 
 
 @dataclass(frozen=True, slots=True)
