@@ -103,7 +103,8 @@ def write_yolo(
         splits.setdefault("val", splits[part])  # Ultralytics refuses a file without val
         notes.append("there was no split: data.yaml names the same pictures as train and val")
     ordered = {key: splits[key] for key in [*_SPLITS, *splits] if key in splits}
-    document = {"path": ".", **ordered, "names": dict(enumerate(dataset.labels))}
+    # no "path": Ultralytics takes "." for the folder it is started in, but without it looks beside data.yaml
+    document = {**ordered, "names": dict(enumerate(dataset.labels))}
     write_whole(folder / "data.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     left_out = sum(int(picture.ignore.sum()) for picture in dataset)
     if left_out:
