@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shelfvision.core.detections import Detections, FloatArray
+from shelfvision.core.detection_rows import to_detections
+from shelfvision.core.detections import Detections
 from shelfvision.core.letterbox import Letterbox
 from shelfvision.data.input_picture import as_batch, fit_picture, input_size
 from shelfvision.edge.default_models import default_model
@@ -46,11 +47,12 @@ class OnnxDetector:
     Args:
         model: the loaded network.
         size: pixels of the input's longer side; the sidecar's when absent.
-        least_score: boxes from this score on; the sidecar's belief threshold when absent.
+        least_score: boxes from this score on, not below what the graph gives; the sidecar's belief threshold when
+            absent.
         tiling: how pictures are cut up; None: never.
 
     Raises:
-        UsageError: a size that the network cannot take, or a score below the least that its graph gives.
+        UsageError: a size that the network cannot take.
     """
 
     def __init__(
@@ -127,24 +129,6 @@ class OnnxDetector:
         if zoom < _WORTHWHILE:
             return 1, 1
         return grid_for(size, max(size) / zoom, MOST_TILES)
-
-
-def to_detections(rows: FloatArray, letterbox: Letterbox, least_score: float) -> Detections:
-    """Boxes of one picture out of the graph's rows.
-
-    Args:
-        rows: (m, 7) batch index, x1, y1, x2, y2, score, label; pixels of the input.
-        letterbox: how the picture was put into the input.
-        least_score: lower ones are left out.
-
-    Returns:
-        Boxes in pixels of the picture, cut off at its border, surest first; those that lie beyond it are left out.
-    """
-    rows = rows[(rows[:, 5] >= least_score) & np.isfinite(rows).all(axis=1)]
-    xyxy = letterbox.to_picture(rows[:, 1:5])
-    order = np.argsort(-rows[:, 5], kind="stable")
-    order = order[(xyxy[order, 2] > xyxy[order, 0]) & (xyxy[order, 3] > xyxy[order, 1])]
-    return Detections(xyxy[order], np.clip(rows[order, 5], 0, 1), rows[order, 6].astype(np.int64))
 
 
 def open_detector(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,37 +122,38 @@ class Model:
             found = run_graph(self._session, np.ascontiguousarray(images, np.float32), self._name)
         if found.ndim != 2 or found.shape[1] != OUTPUT_COLUMNS:
             raise ModelError(f"{self._name}: gave an output of shape {found.shape}, expected (m, {OUTPUT_COLUMNS})")
+        if len(found) and not 0 <= found[:, 6].max() < len(self.sidecar.labels):
+            raise ModelError(
+                f"{self._name}: found class {found[:, 6].max():g}, but its sidecar names {len(self.sidecar.labels)} "
+                "classes; export it again"
+            )
         return np.asarray(found, np.float32)
 
 
-def _check_ports(name: str, inputs: object, outputs: object) -> None:
-    images = _only(name, "input", inputs)
-    free_or = (None, (None, 3), None, None)
-    good = images.shape is not None and len(images.shape) == 4
-    if good and images.shape is not None:
-        good = all(free is None or side in free for free, side in zip(free_or, images.shape, strict=True))
-        good = good and all(images.shape[index] is None for index in (0, 2, 3))
-    if images.name != INPUT_NAME or images.dtype != "float32" or not good:
-        raise ModelError(
-            f"{name}: takes {_describe(images)}, expected {INPUT_NAME} float32 (b, 3, h, w) with free b, h and w; "
-            "export it with `shelfvision export`"
-        )
-    found = _only(name, "output", outputs)
-    columns = found.shape is None or (len(found.shape) == 2 and found.shape[1] in {None, OUTPUT_COLUMNS})
-    if found.name != OUTPUT_NAME or found.dtype != "float32" or not columns:
-        raise ModelError(
-            f"{name}: gives {_describe(found)}, expected {OUTPUT_NAME} float32 (m, {OUTPUT_COLUMNS}); "
-            "export it with `shelfvision export`"
-        )
+def _check_ports(name: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
+    """The graph must have the contract's one input and one output."""
+    wanted_input, wanted_output = (None, 3, None, None), (None, OUTPUT_COLUMNS)
+    for what, ports, expected, fits in (
+        ("input", inputs, f"{INPUT_NAME!r} float32 (*, 3, *, *)", _is(inputs, INPUT_NAME, wanted_input)),
+        ("output", outputs, f"{OUTPUT_NAME!r} float32 (*, {OUTPUT_COLUMNS})", _is(outputs, OUTPUT_NAME, wanted_output)),
+    ):
+        if not fits:
+            found = ", ".join(_describe(port) for port in ports) or "none"
+            raise ModelError(f"{name}: its {what} is {found}, expected {expected}; export it with `shelfvision export`")
 
 
-def _only(name: str, what: str, ports: object) -> Port:
-    assert isinstance(ports, list)
-    if len(ports) != 1:
-        raise ModelError(f"{name}: has {len(ports)} {what}s, expected one; export it with `shelfvision export`")
-    port = ports[0]
-    assert isinstance(port, Port)
-    return port
+def _is(ports: Sequence[Port], name: str, shape: tuple[int | None, ...]) -> bool:
+    """Whether this is the one port, where what is free must be free; runtimes may not know an output's shape."""
+    if len(ports) != 1 or ports[0].name != name or ports[0].dtype != "float32":
+        return False
+    there = ports[0].shape
+    if there is None:
+        return name == OUTPUT_NAME
+    if len(there) != len(shape):
+        return False
+    return all(
+        side == wanted or (side is None and wanted is not None) for side, wanted in zip(there, shape, strict=True)
+    )
 
 
 def _describe(port: Port) -> str:
@@ -161,6 +163,8 @@ def _describe(port: Port) -> str:
 
 def _read(path: Path, most: int, what: str) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{path}: not a file")
         with path.open("rb") as file:
             data = file.read(most + 1)
     except FileNotFoundError:

@@ -47,13 +47,9 @@ def check_onnx(data: bytes, *, name: str) -> None:
         raise ModelError(
             f"{name}: a pickle or archive, not ONNX; such files can run code and are never loaded: export the model"
         )
-    seen = set()
     view = memoryview(data)
     try:
-        for number, kind, value in _fields(view):
-            seen.add(number)
-            if number == _MODEL_IR_VERSION and kind != _VARINT:
-                raise _DamagedError
+        seen = {number for number, _, _ in _fields(view)}
         external = _has_external(view, "model", 0)
     except _DamagedError:
         raise ModelError(f"{name}: not an ONNX file, or damaged or cut off; export or copy it again") from None

@@ -38,8 +38,8 @@ class Session(Protocol):
     """A loaded graph."""
 
     runtime: str
-    inputs: Sequence[Port]
-    outputs: Sequence[Port]
+    inputs: list[Port]
+    outputs: list[Port]
 
     def run(self, images: FloatArray) -> NDArray[Any]:
         """The first output for one input. Only one thread at a time."""
@@ -193,14 +193,14 @@ def run_graph(session: Session, images: FloatArray, name: str) -> NDArray[Any]:
     """
     try:
         return session.run(images)
-    except Exception as error:  # noqa: BLE001 - the runtimes raise classes of their own that share no base
+    except Exception as error:  # the runtimes raise classes of their own that share no base
         raise ModelError(f"{name}: {session.runtime} failed on an input of {images.shape}: {_first(error)}") from error
 
 
 def _load(runtime: str, data: bytes, name: str, threads: int, *, exact: bool) -> Session:
     try:
         return SESSIONS[runtime](data, threads, exact=exact)
-    except Exception as error:  # noqa: BLE001 - the runtimes raise classes of their own that share no base
+    except Exception as error:  # the runtimes raise classes of their own that share no base
         raise ModelError(f"{name}: {runtime} cannot load it: {_first(error)}; export the model again") from error
 
 

@@ -100,13 +100,13 @@ def merge_tiles(
     parts = Detections(xyxy, score, label)
     neighbours = _neighbours(tiles)
 
-    is_cut = cut.any(axis=1)
+    is_cut = np.asarray(cut.any(axis=1))
     intact = parts[_without_repeats(parts, owner, ~is_cut, neighbours)]
     large = small = Detections.empty()
     if whole is not None:
         # what the tiles can show whole they show better
         sides = whole.xyxy[:, 2:] - whole.xyxy[:, :2]
-        is_large = (sides > _shared_pixels(tiles)).any(axis=1)
+        is_large = np.asarray((sides > _shared_pixels(tiles)).any(axis=1))
         large, small = whole[is_large], whole[~is_large]
         intact = _concatenate([intact[~_repeated(intact, large)], large])
     joined = _join(parts, cut, owner, neighbours, _covered(parts, intact) | ~is_cut)
