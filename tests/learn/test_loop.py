@@ -1,0 +1,275 @@
+"""The training loop with a toy task: what it keeps, how it resumes, when it stops."""
+
+import json
+import math
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from shelfvision.errors import TrainingError
+from tests.learn.toy import CurveTask, log, train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def losses(out):
+    return [(line["epoch"], line["losses"], line["scores"]) for line in log(out)]
+
+
+def weights(out, name="last"):
+    return json.loads((out / name / "model.json").read_text())["weights"]
+
+
+def test_the_loss_falls_and_every_epoch_has_a_line(tmp_path):
+    outcome, reports = train(tmp_path / "run", epochs=8)
+    assert (outcome.epochs, outcome.signal) == (8, 0)
+    lines = log(tmp_path / "run")
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    assert lines[-1]["losses"]["square"] < 0.7 * lines[0]["losses"]["square"]
+    assert set(lines[0]["losses"]) == {"square", "absolute"}
+    assert lines[0]["scores"]["undefined"] is None
+    assert reports[-1].best == outcome.best == max(line["scores"]["fit"] for line in lines)
+    assert list((tmp_path / "run/tensorboard").iterdir())
+
+
+def test_the_same_seed_gives_the_same_training(tmp_path):
+    train(tmp_path / "one")
+    train(tmp_path / "two")
+    assert losses(tmp_path / "one") == losses(tmp_path / "two")
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+
+
+def test_another_seed_draws_other_dropout(tmp_path):
+    train(tmp_path / "one")
+    train(tmp_path / "two", seed=1)
+    assert losses(tmp_path / "one") != losses(tmp_path / "two")
+
+
+def test_checkpoints_hold_the_averaged_weights_and_say_where_they_come_from(tmp_path):
+    task = CurveTask()
+    train(tmp_path / "run", task=task)
+    kept = weights(tmp_path / "run")["head.weight"]
+    assert not torch.allclose(torch.tensor(kept), task.model.head.weight)
+    facts = json.loads((tmp_path / "run/best/model.json").read_text())["facts"]
+    assert facts["from"] == "toy"
+    assert facts["scores"]["fit"] == max(line["scores"]["fit"] for line in log(tmp_path / "run"))
+
+
+def test_without_an_average_the_weights_themselves_are_kept(tmp_path):
+    task = CurveTask()
+    train(tmp_path / "run", task=task, ema_decay=0)
+    assert weights(tmp_path / "run")["head.weight"] == task.model.head.weight.tolist()
+
+
+def test_training_stops_when_nothing_gets_better(tmp_path):
+    task = CurveTask()
+    task.scores = [0.1, 0.3, 0.2, 0.3, 0.25, 0.9]
+    outcome, _ = train(tmp_path / "run", task=task, epochs=6, patience=3)
+    assert (outcome.epochs, outcome.best, outcome.best_epoch) == (5, 0.3, 2)
+    again, reports = train(tmp_path / "run", epochs=6, patience=3, resume=True)
+    assert (again.epochs, reports) == (5, [])  # resuming a training that has stopped does nothing
+
+
+def test_the_start_is_the_best_when_training_only_hurts(tmp_path):
+    task = CurveTask()
+    task.scores = [0.5, 0.4, 0.3]
+    outcome, reports = train(tmp_path / "run", task=task, epochs=2, evaluate_first=True)
+    assert (outcome.best, outcome.best_epoch) == (0.5, 0)
+    assert [report.epoch for report in reports] == [0, 1, 2]
+    assert weights(tmp_path / "run", "best")["head.weight"] == CurveTask().model.head.weight.tolist()
+
+
+def test_evaluation_now_and_then_and_always_at_the_end(tmp_path):
+    train(tmp_path / "run", epochs=5, evaluate_every=2)
+    assert [line["epoch"] for line in log(tmp_path / "run") if line["scores"]] == [2, 4, 5]
+
+
+@pytest.mark.parametrize("part", ["square", "absolute"])
+def test_a_loss_that_is_not_finite_stops_and_names_the_part(tmp_path, part):
+    with pytest.raises(TrainingError, match=rf"epoch 2, step 3: the loss part '{part}' is not finite .*lower lr"):
+        train(tmp_path / "run", task=CurveTask(poison=(9, part)))
+    assert len(log(tmp_path / "run")) == 1
+    outcome, _ = train(tmp_path / "run", resume=True)
+    assert outcome.epochs == 4
+
+
+def test_an_error_in_mid_epoch_loses_that_epoch_only_and_the_curve_is_the_same(tmp_path):
+    train(tmp_path / "whole")
+
+    def fail(epoch, step):
+        if (epoch, step) == (3, 2):
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(tmp_path / "cut", before=fail)
+    done, reports = train(tmp_path / "cut", resume=True)
+    assert [report.epoch for report in reports] == [3, 4]
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert done.best == max(line["scores"]["fit"] for line in log(tmp_path / "whole"))
+
+
+class LockStep:
+    """The toy as a process of its own that takes a step when told to."""
+
+    def __init__(self, out, *words):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.learn.toy", str(out), "--lock-step", *words],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run_until(self, epoch, step):
+        """Let it go on until it is about to take this step."""
+        while self.process.stdout.readline() != f"{epoch} {step}\n":
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+
+    def run_on(self):
+        self.process.communicate("\n" * 1000, timeout=60)
+        return self.process.returncode
+
+
+def test_kill_9_in_mid_epoch_and_resume_give_the_curve_of_an_undisturbed_run(tmp_path):
+    train(tmp_path / "whole")
+    first = LockStep(tmp_path / "cut")
+    first.run_until(2, 4)
+    first.process.kill()
+    first.process.communicate()
+    assert [line["epoch"] for line in log(tmp_path / "cut")] == [1]
+    assert LockStep(tmp_path / "cut", "--resume").run_on() == 0
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_ctrl_c_keeps_the_steps_of_the_epoch_and_exits_130(tmp_path):
+    """Resumed in mid-epoch: only the steps that are left are taken, and the curve is the same."""
+    train(tmp_path / "whole")
+    first = LockStep(tmp_path / "cut")
+    first.run_until(3, 2)
+    first.process.send_signal(signal.SIGINT)
+    assert first.run_on() == 130
+    steps = []
+    _, reports = train(tmp_path / "cut", resume=True, before=lambda *at: steps.append(at))
+    assert [report.epoch for report in reports] == [3, 4]
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_resuming_with_other_settings_is_refused_by_name(tmp_path):
+    train(tmp_path / "run", epochs=2)
+    with pytest.raises(TrainingError, match=r"other settings: lr \(was 0.05, is 0.01\); resume with the same"):
+        train(tmp_path / "run", epochs=2, lr=0.01, resume=True)
+
+
+def test_a_folder_that_holds_a_training_is_not_written_over(tmp_path):
+    train(tmp_path / "run", epochs=1)
+    with pytest.raises(TrainingError, match="holds a training already; go on with --resume"):
+        train(tmp_path / "run", epochs=1)
+
+
+def test_resuming_where_nothing_is_yet_begins_anew(tmp_path):
+    outcome, _ = train(tmp_path / "run", epochs=1, resume=True)
+    assert outcome.epochs == 1
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path):
+    def intrude(epoch, step):
+        if (epoch, step) == (2, 0):
+            train(tmp_path / "run", resume=True)
+
+    with pytest.raises(TrainingError, match="is training into it"):
+        train(tmp_path / "run", before=intrude)
+
+
+@contextmanager
+def largest_file(limit):
+    """Within the block no file can grow beyond ``limit`` bytes, which is refused as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("limit", "what"), [(1500, "the checkpoint"), (3500, "the training state")])
+def test_a_full_disk_is_one_clear_error_and_what_was_saved_stays(tmp_path, limit, what):
+    """At the smaller limit the checkpoint does not fit, at the larger one the state."""
+    train(tmp_path / "run")
+    whole = losses(tmp_path / "run")
+    cut = tmp_path / "cut"
+
+    def stop(epoch, step):
+        if (epoch, step) == (3, 0):
+            raise RuntimeError("pause")
+
+    with pytest.raises(RuntimeError, match="pause"):
+        train(cut, before=stop)
+    kept = {path: path.read_bytes() for path in cut.rglob("*") if path.name in {"model.json", "state.safetensors"}}
+    assert len(kept) == 3
+    with largest_file(limit), pytest.raises(TrainingError, match=rf"{what}.* cannot be written: .*go on with --resume"):
+        train(cut, resume=True)
+    intact = [path for path in kept if what == "the checkpoint" or path.name == "state.safetensors"]
+    assert all(path.read_bytes() == kept[path] for path in intact)
+    assert not list(cut.rglob("*.part"))
+    train(cut, resume=True)
+    assert losses(cut) == whole
+
+
+def test_a_damaged_state_is_one_clear_error(tmp_path):
+    train(tmp_path / "run", epochs=1)
+    state = tmp_path / "run/state.safetensors"
+    data = state.read_bytes()
+    for broken in (b"", data[:100], b"\xff" * 100, data[:-10]):
+        state.write_bytes(broken)
+        with pytest.raises(TrainingError, match=r"state.safetensors: is damaged"):
+            train(tmp_path / "run", epochs=1, resume=True)
+
+
+def test_the_state_of_another_network_is_refused(tmp_path):
+    train(tmp_path / "run", epochs=1)
+    with pytest.raises(TrainingError, match="state of another network"):
+        train(tmp_path / "run", epochs=1, task=CurveTask(noisy=False), resume=True)
+
+
+def torchrun(out, *words):
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("-m", "tests.learn.toy", str(out), *words),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_two_processes_have_the_curve_of_one(tmp_path):
+    """Same batches, each split in two, gradients averaged; without batch statistics only rounding differs."""
+    done = torchrun(tmp_path / "two", "--steady")
+    assert done.returncode == 0, done.stderr
+    train(tmp_path / "one", task=CurveTask(noisy=False))
+    for one, two in zip(log(tmp_path / "one"), log(tmp_path / "two"), strict=True):
+        for name, value in one["losses"].items():
+            assert math.isclose(two["losses"][name], value, rel_tol=1e-4), name
+        assert math.isclose(two["scores"]["fit"], one["scores"]["fit"], rel_tol=1e-3)
