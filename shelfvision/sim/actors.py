@@ -14,7 +14,7 @@ from shelfvision.sim.scene import Scene
 from shelfvision.sim.shoppers import Deed, Hand, Reach, Visit
 from shelfvision.sim.space import hold_point, project
 from shelfvision.sim.stocking import Place, ShelfSlot
-from shelfvision.sim.wardrobe import RADII, BodyStamps, HandStamps, Wardrobe
+from shelfvision.sim.wardrobe import RADII, BodyStamps, HandStamps, Wardrobe, place_arm
 
 Picture = NDArray[np.uint8]
 
@@ -204,8 +204,7 @@ class Actors:
             self._draw_limb(act.person, at, act.shoulder, act.scale)
             return
         arm = self._wardrobe.arm(act.person, act.reach.approach)
-        scale = act.scale / arm.pixels_per_cm
-        matrix = placing(arm.wrist, at, scale=scale, degrees=placed.degrees, mirrored=placed.mirrored)
+        matrix = place_arm(arm, at, scale=act.scale, degrees=placed.degrees, mirrored=placed.mirrored)
         self._canvas.draw(arm.whole, matrix, smear=act.smear)
 
     def _restore(self, identity: int, background: Picture) -> None:

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.figure import Balls, Relief, Sprite, noise, relief, shade, to_sprite
+from shelfvision.sim.figure import LIGHT, Bones, Relief, Sprite, noise, relief, shade, to_sprite
 from shelfvision.sim.hand_pose import FINGERS, THUMB, Pose, X, Y, Z, finger_bones, thumb_bones, turn
 from shelfvision.sim.palette import hsv
 
 FloatArray = NDArray[np.float32]
 
 FOREARM_CM = 25.0
+_EYE_CM = 180.0  # from the plane of what is held
 _SKIN = (  # BGR; from the lightest to the darkest
     (178, 196, 232),
     (150, 178, 224),
@@ -95,9 +96,7 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 
 class _Bone(Protocol):
-    def __call__(
-        self, a: FloatArray, b: FloatArray, radii: tuple[float, float], part: int, spacing: float = 0.3
-    ) -> None: ...
+    def __call__(self, a: FloatArray, b: FloatArray, radii: tuple[float, float], part: int) -> None: ...
 
 
 class _Ball(Protocol):
@@ -112,8 +111,8 @@ def build_hand(
     hold: tuple[float, float, float],
     wrist_bend: tuple[float, float] = (0.0, 0.0),
     arm_cm: tuple[float, float] = (0.0, FOREARM_CM),
-) -> Balls:
-    """Bones of a right hand and its arm as balls in camera axes.
+) -> Bones:
+    """Bones of a right hand and its arm in camera axes.
 
     Args:
         look: whose hand.
@@ -123,17 +122,17 @@ def build_hand(
         wrist_bend: the forearm turned against the hand, degrees about the hand's x and z axes.
         arm_cm: the part of the arm that is made, cm from the wrist; the hand is made when it begins at 0.
     """
-    balls = Balls()
+    bones = Bones()
     scale = np.float32(look.size)
 
     def place(point: FloatArray) -> FloatArray:
         return np.asarray(facing @ ((point - np.asarray(hold, np.float32)) * scale), np.float32)
 
-    def bone(a: FloatArray, b: FloatArray, radii: tuple[float, float], part: int, spacing: float = 0.3) -> None:
-        balls.add_bone(place(a), place(b), (radii[0] * look.size, radii[1] * look.size), part, spacing=spacing)
+    def bone(a: FloatArray, b: FloatArray, radii: tuple[float, float], part: int) -> None:
+        bones.add_bone(place(a), place(b), (radii[0] * look.size, radii[1] * look.size), part)
 
     def ball(point: FloatArray, radius: float, part: int) -> None:
-        balls.add_ball(place(point), radius * look.size, part)
+        bones.add_ball(place(point), radius * look.size, part)
 
     if arm_cm[0] <= 0:
         _add_fingers(look, pose, bone, ball)
@@ -144,7 +143,7 @@ def build_hand(
 
     _add_forearm(look, arm_cm, along, bone)
     _add_sleeve(look, arm_cm, along, bone)
-    return balls
+    return bones
 
 
 class _Along(Protocol):
@@ -161,7 +160,7 @@ def _add_forearm(look: Look, arm_cm: tuple[float, float], along: _Along, bone: _
         if look.sleeve_begins > 3 and begin < look.sleeve_begins:
             last = min(end, look.sleeve_begins + 2)
             a, b = (np.interp(d, (3.5, 28), (1.85, 3.4)) for d in (max(begin, 3.5), last))
-            bone(along(max(begin, 3.5), side), along(last, side * 1.3), (float(a), float(b)), skin, 0.25)
+            bone(along(max(begin, 3.5), side), along(last, side * 1.3), (float(a), float(b)), skin)
     if look.strap and begin <= 0:
         for side in (-1.0, -0.3, 0.4, 1.0):
             bone(along(2.6, side), along(4.2, side), (2.0, 2.02), Part.STRAP)
@@ -176,11 +175,11 @@ def _add_sleeve(look: Look, arm_cm: tuple[float, float], along: _Along, bone: _B
     stops = sorted({first_cm, end, *([26.0] if first_cm < 26 < end else [])})
     for side in (-0.8, 0.8):
         if begin < cuff + 2:
-            bone(along(cuff, side), along(cuff + 2.2, side), (2.15 + cloth, 2.2 + cloth), Part.CUFF, 0.2)
+            bone(along(cuff, side), along(cuff + 2.2, side), (2.15 + cloth, 2.2 + cloth), Part.CUFF)
         for first, last in pairwise(stops):
             a, b = (np.interp(d, (cuff + 1.2, 26, 80), (2.25, 3.4, 4.0)) + cloth for d in (first, last))
             sides = [side * np.interp(d, (cuff + 1.2, 26), (1.05, 1.5)) for d in (first, last)]
-            bone(along(first, sides[0]), along(last, sides[1]), (float(a), float(b)), Part.SLEEVE, 0.2)
+            bone(along(first, sides[0]), along(last, sides[1]), (float(a), float(b)), Part.SLEEVE)
 
 
 def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
@@ -223,7 +222,7 @@ class HandSprite:
     skin: NDArray[np.uint8]  # (h, w) share of each pixel that is the hand itself, without arm and sleeve
     hold: tuple[float, float]  # pixel of the middle of what it holds
     wrist: tuple[float, float]  # pixel of the wrist
-    arm_degrees: float  # where the arm goes from there: 0 to the right, 90 down
+    arm_degrees: float  # where the arm goes from there: 0 to the right, 90 down; an arm's own sprite lies to the right
     pixels_per_cm: float
 
 
@@ -241,82 +240,115 @@ def draw_hand(
 ) -> HandSprite:
     """Draw a hand; what it holds stands upright around ``hold`` with half depth ``hold_half_cm``.
 
-    The arguments are those of `build_hand`.
+    The arguments are those of `build_hand`. An arm without its hand lies to the right, whatever its direction: a
+    slanting one would fill a small part of a large sprite.
     """
-    made = (arm_cm[0], arm_cm[1] + 11) if arm_cm[0] <= 0 else arm_cm
-    balls = build_hand(look, pose, facing, hold=hold, wrist_bend=wrist_bend, arm_cm=made)
-    solid = relief(balls, len(Part), pixels_per_cm, groups=_GROUPS, fine=16.0 if arm_cm[0] <= 0 else 9.0)
-    # nearer to the camera than the middle of the held thing: the hand hides it; further: it hides the hand
-    ahead = ((solid.height > hold_half_cm * 0.15) * solid.alpha).astype(np.float32)
-    covered = solid.shares[..., Part.SLEEVE] + (0 if look.glove else solid.shares[..., Part.CUFF])
-    wrist = facing @ (-np.asarray(hold, np.float32)) * np.float32(look.size)
+    bare = arm_cm[0] > 0
     arm = facing @ turn(X, wrist_bend[0]) @ turn(Z, wrist_bend[1]) @ (-Y)
+    wrist = facing @ (-np.asarray(hold, np.float32)) * np.float32(look.size)
+    degrees = _direction(wrist, wrist + 10 * arm)
+    laid = turn(Z, -degrees) if bare else np.eye(3, dtype=np.float32)
+    facing, arm, wrist = laid @ facing, laid @ arm, laid @ wrist
+
+    def build(arm_cm: tuple[float, float]) -> Bones:
+        return build_hand(look, pose, facing, hold=hold, wrist_bend=wrist_bend, arm_cm=arm_cm)
+
+    if bare:
+        solid = relief(build(arm_cm), len(Part), pixels_per_cm, groups=_GROUPS, fine=9.0)
+    else:  # the arm is made longer than it is shown, so that its end is not seen where it points to the camera
+        made = build((arm_cm[0], arm_cm[1] + 11))
+        solid = relief(made, len(Part), pixels_per_cm, groups=_GROUPS, within=build(arm_cm))
+    # nearer to the camera than the middle of the held thing: the hand hides it; further: it hides the hand
+    ahead = (solid.height > hold_half_cm * 0.15) & (solid.alpha > 0)
+    covered = solid.shares[Part.SLEEVE] + (0 if look.glove else solid.shares[Part.CUFF])
     hand = solid.alpha * (1 - covered) * (_beyond(solid, wrist, wrist + arm) < 1.5)
-    whole = to_sprite(_paint(look, solid, rng), solid)
-    if arm_cm[0] <= 0:  # the arm's own sprite goes on from here: fade into it
+    whole = to_sprite(_paint(look, solid, rng, turned=degrees if bare else 0.0), solid)
+    if not bare:  # the arm's own sprite goes on from here: fade into it
         last = wrist + arm * np.float32(arm_cm[1] * look.size)
-        fade = np.clip(_beyond(solid, last, last + arm) / -2.5, 0, 1)
-        whole[..., 3] = (whole[..., 3] * cv2.resize(fade, solid.size, interpolation=cv2.INTER_AREA)).round()
-    near, far = (point[:2] * (180.0 / (180.0 - point[2])) for point in (wrist, wrist + 10 * arm))
-    seen = np.array(solid.origin) + near * pixels_per_cm
-    arm_degrees = float(np.degrees(np.arctan2(far[1] - near[1], far[0] - near[0])))
-
-    def share(mask: NDArray[np.generic]) -> NDArray[np.uint8]:
-        return np.round(cv2.resize(mask.astype(np.float32), solid.size, interpolation=cv2.INTER_AREA) * 255).astype(
-            np.uint8
-        )
-
+        fade = _share(np.clip(_beyond(solid, last, last + arm) / np.float32(-2.5), 0, 1), solid)
+        whole = np.asarray(cv2.multiply(whole, cv2.merge([fade] * 4), scale=1 / 255), np.uint8)
+    seen = np.array(solid.origin) + _flat(wrist) * pixels_per_cm
     return HandSprite(
-        whole, share(ahead), share(hand), solid.origin, (float(seen[0]), float(seen[1])), arm_degrees, pixels_per_cm
+        whole,
+        _share(ahead.astype(np.float32), solid),
+        _share(hand, solid),
+        solid.origin,
+        (float(seen[0]), float(seen[1])),
+        degrees,
+        pixels_per_cm,
     )
+
+
+def _flat(point: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(2,) cm of the picture where a point is seen."""
+    return np.asarray(point[:2] * (_EYE_CM / (_EYE_CM - point[2])))
+
+
+def _direction(near: NDArray[np.floating], far: NDArray[np.floating]) -> float:
+    """Degrees from one point to another in the picture: 0 to the right, 90 down."""
+    across, down = _flat(far) - _flat(near)
+    return float(np.degrees(np.arctan2(down, across)))
+
+
+def _share(mask: FloatArray, solid: Relief) -> NDArray[np.uint8]:
+    """A mask from 0 to 1 in the size of the finished sprite, 0 to 255."""
+    small = cv2.resize(cv2.convertScaleAbs(mask, alpha=255), solid.size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def _beyond(solid: Relief, point: NDArray[np.floating], further: NDArray[np.floating]) -> FloatArray:
     """(h, w) how far, in cm of the picture, each pixel lies beyond a point in the direction of another."""
     grow = solid.alpha.shape[1] / solid.size[0]
-    ends = [p[:2] * (180.0 / (180.0 - p[2])) * solid.scale + np.array(solid.origin) * grow for p in (point, further)]
+    ends = [_flat(p) * solid.scale + np.array(solid.origin) * grow for p in (point, further)]
     along = (ends[1] - ends[0]) / max(float(np.linalg.norm(ends[1] - ends[0])), 1e-3) / solid.scale
-    y, x = np.mgrid[0 : solid.alpha.shape[0], 0 : solid.alpha.shape[1]].astype(np.float32)
-    return np.asarray((x - ends[0][0]) * along[0] + (y - ends[0][1]) * along[1], np.float32)
+    y, x = (np.arange(side, dtype=np.float32) for side in solid.alpha.shape)
+    down, across = ((y - ends[0][1]) * along[1])[:, None], ((x - ends[0][0]) * along[0])[None]
+    return np.asarray(down + across, np.float32)
 
 
-def _paint(look: Look, solid: Relief, rng: np.random.Generator) -> FloatArray:
-    """(h, w, 3) BGR of a relief at the supersampled size."""
+def _paint(look: Look, solid: Relief, rng: np.random.Generator, *, turned: float) -> FloatArray:
+    """(h, w, 3) BGR of a relief at the supersampled size; ``turned`` degrees it will be turned clockwise."""
     shape = solid.alpha.shape
     pores = noise(rng, shape, (0.05 * solid.scale, 0.2 * solid.scale))
     wide = noise(rng, shape, (1.2 * solid.scale,))
     cloth = noise(rng, shape, (0.5 * solid.scale, 1.3 * solid.scale))
     weave = noise(rng, shape, (0.06 * solid.scale,))
-    covered = solid.shares[..., Part.SLEEVE] + solid.shares[..., Part.CUFF]
-    bumps = pores * 0.0025 * (1 - covered) + (cloth * 0.16 + weave * 0.012) * covered * min(look.thickness, 0.8)
-    lit = shade(solid, bumps=bumps)
+    covered = solid.shares[Part.SLEEVE] + solid.shares[Part.CUFF]
+    bare = 1 - covered
+    soft = np.float32(min(look.thickness, 0.8))
+    bumps = pores * np.float32(0.0025) * bare + (cloth * np.float32(0.16) + weave * np.float32(0.012)) * covered * soft
+    lit = shade(solid, bumps=bumps, light=turn(Z, -turned) @ LIGHT)
     skin = np.array(look.skin, np.float32)
     knuckle = skin * np.array([0.84, 0.86, 1.0], np.float32)
     sleeve = np.array(look.sleeve, np.float32)
     palette = np.stack([skin, knuckle, np.array(look.nails, np.float32), sleeve, sleeve * 0.9, np.full(3, 40.0)])
-    colour = solid.shares @ palette.astype(np.float32)
-    colour *= 1 + (0.025 * wide + 0.02 * pores)[..., None] * (1 - covered)[..., None]
-    colour = _pattern(look, solid, colour)
+    colour = _pattern(look, solid, solid.mixed(palette.astype(np.float32)), turned)
     # light that has gone through skin comes out red: shadows on skin stay warm
-    shadow = np.clip(1 - lit.diffuse, 0, 1)[..., None]
-    warm = np.ones(3, np.float32) + shadow * np.array([-0.16, -0.09, 0.1], np.float32)
-    bare = (1 - covered)[..., None]
-    colour = colour * lit.diffuse[..., None] * (warm * bare + (1 - bare))
-    gloss = 16 * (1 - covered) + 60 * solid.shares[..., Part.NAIL]
-    return np.asarray(colour + (lit.shine * gloss)[..., None], np.float32)
+    spots = (1 + (np.float32(0.025) * wide + np.float32(0.02) * pores) * bare) * lit.diffuse
+    shadow = np.clip(1 - lit.diffuse, 0, 1) * bare
+    gloss = lit.shine * (16 * bare + 60 * solid.shares[Part.NAIL])
+    painted = [
+        plane * (spots * (1 + warm * shadow)) + gloss
+        for plane, warm in zip(cv2.split(colour), np.array((-0.16, -0.09, 0.1), np.float32), strict=True)
+    ]
+    return np.asarray(cv2.merge(painted), np.float32)
 
 
-def _pattern(look: Look, solid: Relief, colour: FloatArray) -> FloatArray:
+def _pattern(look: Look, solid: Relief, colour: FloatArray, turned: float) -> FloatArray:
     if look.pattern == "plain":
         return colour
-    y, x = np.mgrid[0 : colour.shape[0], 0 : colour.shape[1]].astype(np.float32) / solid.scale
-    x -= solid.origin[0] * solid.alpha.shape[1] / solid.size[0] / solid.scale  # so that hand and arm fit together
-    y -= solid.origin[1] * solid.alpha.shape[0] / solid.size[1] / solid.scale
+    y, x = (np.arange(side, dtype=np.float32) / np.float32(solid.scale) for side in colour.shape[:2])
+    # from the hold on and along the picture's own axes, so that hand and arm fit together
+    x = (x - np.float32(solid.origin[0] * solid.alpha.shape[1] / solid.size[0] / solid.scale))[None]
+    y = (y - np.float32(solid.origin[1] * solid.alpha.shape[0] / solid.size[1] / solid.scale))[:, None]
+    if turned:
+        cos, sin = np.float32(np.cos(np.radians(turned))), np.float32(np.sin(np.radians(turned)))
+        x, y = x * cos - y * sin, x * sin + y * cos
     if look.pattern == "rings":
         stripes = (np.sin((x * 0.6 + y) * 2.6) > 0.35).astype(np.float32)
     elif look.pattern == "checks":
         stripes = 0.5 * (np.sin((x + y) * 2.1) > 0) + 0.5 * (np.sin((x - y) * 2.1) > 0)
     else:
         stripes = 0.35 + 0.35 * np.sin((x + 0.2 * np.sin(y * 9)) * 11)
-    share = (stripes * (solid.shares[..., Part.SLEEVE] > 0.5))[..., None].astype(np.float32)
+    share = (stripes * (solid.shares[Part.SLEEVE] > 0.5))[..., None].astype(np.float32)
     return np.asarray(colour * (1 - share) + np.array(look.sleeve_second, np.float32) * share, np.float32)

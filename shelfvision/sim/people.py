@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.figure import Balls, Sprite, noise, relief, shade, to_sprite
+from shelfvision.sim.figure import Bones, Sprite, noise, relief, shade, to_sprite
 from shelfvision.sim.hand_pose import turn
 from shelfvision.sim.hands import Look, draw_look
 
@@ -108,34 +108,35 @@ def draw_walker(
         bow: degrees that the upper body leans to the shelf.
         pitch: degrees that the camera looks down.
     """
-    bones = _Skeleton(person, phase, arms, bow)
-    balls, shoulders = bones.balls, bones.shoulders
+    skeleton = _Skeleton(person, phase, arms, bow)
+    bones, shoulders = skeleton.bones, skeleton.shoulders
     view = turn(np.array([1, 0, 0], np.float32), -pitch) @ turn(_Y, yaw)
-    balls.centre = [np.asarray(points @ view.T, np.float32) for points in balls.centre]
-    solid = relief(balls, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.9, groups=_GROUPS, fine=5.2)
+    bones.turn(view)
+    solid = relief(bones, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.9, groups=_GROUPS, fine=5.2)
     shape = solid.alpha.shape
     folds = _folds(rng, shape, solid.scale)
     weave = noise(rng, shape, (0.3 * solid.scale,))
-    cloth = 1 - solid.shares[..., Cloth.SKIN] - solid.shares[..., Cloth.HAIR]
+    cloth = 1 - solid.shares[Cloth.SKIN] - solid.shares[Cloth.HAIR]
     strands = noise(rng, (shape[0] // 8 + 1, shape[1]), (0.25 * solid.scale,))
     strands = np.asarray(cv2.resize(strands, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    hair = solid.shares[..., Cloth.HAIR]
-    lit = shade(solid, bumps=folds * 0.16 * cloth + strands * 0.1 * hair, smooth_cm=0.5)
+    hair = solid.shares[Cloth.HAIR]
+    lit = shade(solid, bumps=folds * np.float32(0.16) * cloth + strands * np.float32(0.1) * hair, smooth_cm=0.5)
     look = person.look
     vest = np.array((40, 200, 235) if person.staff else look.sleeve, np.float32)
     palette = np.array(
         [look.skin, person.hair, look.sleeve, person.legs, person.shoes, person.bag_colour, vest], np.float32
     )
-    colour = solid.shares @ palette
+    colour = solid.mixed(palette)
     if look.pattern in {"rings", "checks"}:
-        y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32) / solid.scale
-        lines = (np.sin(y * 0.9) > 0.4) * 0.8
+        y, x = (np.arange(side, dtype=np.float32) / np.float32(solid.scale) for side in shape)
+        lines = ((np.sin(y * 0.9) > 0.4) * 0.8)[:, None]
         if look.pattern == "checks":
-            lines = 0.4 * (np.sin(y * 0.9) > 0) + 0.4 * (np.sin(x * 0.9) > 0)
-        share = (lines * (solid.shares[..., Cloth.TOP] > 0.5))[..., None].astype(np.float32)
+            lines = 0.4 * (np.sin(y * 0.9) > 0)[:, None] + 0.4 * (np.sin(x * 0.9) > 0)
+        share = (lines * (solid.shares[Cloth.TOP] > 0.5))[..., None].astype(np.float32)
         colour = colour * (1 - share) + np.array(look.sleeve_second, np.float32) * share
-    colour *= (1 + 0.05 * weave * cloth + 0.12 * strands * hair)[..., None]
-    colour = colour * lit.diffuse[..., None] + (lit.shine * (26 * hair + 8 * (1 - cloth - hair)))[..., None]
+    tone = (1 + np.float32(0.05) * weave * cloth + np.float32(0.12) * strands * hair) * lit.diffuse
+    gloss = lit.shine * (26 * hair + 8 * (1 - cloth - hair))
+    colour = np.asarray(cv2.merge([plane * tone + gloss for plane in cv2.split(colour)]), np.float32)
     origin = np.array(solid.origin)
 
     def pixel(point: FloatArray) -> tuple[float, float]:
@@ -145,7 +146,7 @@ def draw_walker(
 
     feet = np.array([0, 0, 0], np.float32)
     return PersonSprite(
-        to_sprite(np.asarray(colour, np.float32), solid),
+        to_sprite(colour, solid),
         pixel(feet),
         (pixel(shoulders[0]), pixel(shoulders[1])),
         pixels_per_cm,
@@ -160,10 +161,10 @@ def _folds(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Fl
 
 
 class _Skeleton:
-    """Balls of a person who faces away from the camera (towards -z), feet at the origin, y down."""
+    """Bones of a person who faces away from the camera (towards -z), feet at the origin, y down."""
 
     def __init__(self, person: Person, phase: float | None, arms: tuple[bool, bool], bow: float) -> None:
-        self.balls = Balls()
+        self.bones = Bones()
         self._person = person
         self._size, self._wide = person.height_cm / 172.0, person.width
         self._moving = phase is not None
@@ -189,7 +190,7 @@ class _Skeleton:
         return np.asarray(self._hips + self._lean @ self._at(x, -up, z), np.float32)
 
     def _bone(self, a: FloatArray, b: FloatArray, radii: tuple[float, float], part: int) -> None:
-        self.balls.add_bone(a, b, (radii[0] * self._size, radii[1] * self._size), part, spacing=0.4)
+        self.bones.add_bone(a, b, (radii[0] * self._size, radii[1] * self._size), part)
 
     def _leg(self, side: float, forward: float) -> None:
         hip = self._hips + self._at(side * 8.5 * self._wide, 0, 0)
@@ -264,15 +265,15 @@ class _Skeleton:
 
 def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) -> PersonSprite:
     """A straight arm that hangs down, without the hand; `feet` is the wrist, the first shoulder its upper end."""
-    balls = Balls()
+    bones = Bones()
     size = person.height_cm / 172.0
     top, elbow, wrist = (np.array([0, y * size, 0], np.float32) for y in (0, 28, 52))
-    balls.add_bone(top, elbow, (6.2 * size, 5.0 * size), Cloth.TOP, spacing=0.25)
+    bones.add_bone(top, elbow, (6.2 * size, 5.0 * size), Cloth.TOP)
     if person.look.sleeve_begins > 25:  # short sleeves
-        balls.add_bone(elbow, wrist, (4.3 * size, 3.0 * size), Cloth.SKIN, spacing=0.25)
+        bones.add_bone(elbow, wrist, (4.3 * size, 3.0 * size), Cloth.SKIN)
     else:
-        balls.add_bone(elbow, wrist, (5.0 * size, 3.6 * size), Cloth.TOP, spacing=0.25)
-    solid = relief(balls, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.6, groups=_GROUPS, fine=7.0)
+        bones.add_bone(elbow, wrist, (5.0 * size, 3.6 * size), Cloth.TOP)
+    solid = relief(bones, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.6, groups=_GROUPS, fine=7.0)
     folds = _folds(rng, solid.alpha.shape, solid.scale)
     lit = shade(solid, bumps=folds * 0.16, smooth_cm=0.4)
     palette = np.array(
@@ -287,7 +288,7 @@ def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) ->
         ],
         np.float32,
     )
-    colour = (solid.shares @ palette) * lit.diffuse[..., None]
+    colour = solid.mixed(palette) * lit.diffuse[..., None]
     x, y = solid.origin
     end = (x, y + 52 * size * pixels_per_cm)
     return PersonSprite(to_sprite(np.asarray(colour, np.float32), solid), end, ((x, y), (x, y)), pixels_per_cm)

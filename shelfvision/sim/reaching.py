@@ -8,17 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.compositing import Canvas, Matrix, Stamp, placing
+from shelfvision.sim.compositing import Canvas, Matrix, Stamp, placing, relit
 from shelfvision.sim.scene import Scene, Unit
 from shelfvision.sim.space import hold_point, project
 from shelfvision.sim.stocking import Place
-from shelfvision.sim.wardrobe import ARM_CM, RADII, HandStamps, Wardrobe
+from shelfvision.sim.wardrobe import ARM_CM, RADII, HandStamps, Wardrobe, place_arm
 
 Image = NDArray[np.uint8]
 PEOPLE = 10  # in the cast of one store
 _HALF = 127
 _COVERED = -1  # in the instance map: an arm, a sleeve or a body, which is neither a product nor an empty place
 _BODY_DISTANCE = 120.0  # cm; nearer cameras see arms only
+_YAWS = (0.0, -30.0, 30.0)  # one for each of the cast: whoever is drawn once is drawn for all the store's stills
 _MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
 
 
@@ -126,7 +127,7 @@ class _Painter:
         tilt = float(rng.normal(0, 10)) if deed != "hold" else 0.0
         at = (x + side * max(half - held, 0.0) * scale, y)
         far = scene.settings.distance_cm > _BODY_DISTANCE and not table
-        stamps = self._cast.hand(person, approach, held, 0.2 if deed == "hover" else 1.0, short=far)
+        stamps = self._cast.hand(person, approach, held, 0.2 if deed == "hover" else 1.0, short=far, scale=scale)
         degrees = tilt * 0.6
         body = self._body(person, point, side) if far else None
         if body is not None:
@@ -136,9 +137,9 @@ class _Painter:
         if body is not None:
             self._limb(person, wrist, body[2], scale)
         else:
-            arm = self._cast.arm(person, approach)
-            spot, ratio = (float(wrist[0]), float(wrist[1])), scale / arm.pixels_per_cm
-            along = placing(arm.wrist, spot, scale=ratio, degrees=degrees, mirrored=mirrored)
+            arm = self._cast.arm(person, approach, scale=scale)
+            spot = (float(wrist[0]), float(wrist[1]))
+            along = place_arm(arm, spot, scale=scale, degrees=degrees, mirrored=mirrored)
             if self._ends_in_view(arm, along):
                 return
             self._hide(arm.whole, along)
@@ -175,16 +176,15 @@ class _Painter:
     def _body(self, person: int, point: NDArray[np.float64], side: float) -> tuple[Stamp, Matrix, tuple[float, float]]:
         """A person who stands in front of the shelf, beside what the hand reaches for, and the shoulder's pixel."""
         rng, camera = self._rng, self._scene.camera
-        yaw = float(rng.choice((-30, 0, 30)))
-        # the arm that reaches is drawn apart: as seen from behind the left one of a person to the right
-        made = self._cast.body(person, yaw, None, (side < 0, side > 0))
         feet = np.array([point[0] + side * rng.uniform(26, 44), 0.0, max(point[2] + 22.0, 0.0) + rng.uniform(18, 36)])
         feet[2] = min(feet[2], camera.position[2] - 45.0)
         x, y, scale = project(camera, feet + np.array([0.0, 110.0, 0.0]))
+        # the left arm, which reaches, is drawn apart; somebody who stands to the left is mirrored
+        made = self._cast.body(person, _YAWS[person % len(_YAWS)], None, (False, True), scale=scale)
         turned = float(np.degrees(np.arctan2(*(camera.axes()[0, [1, 0]]))))
         anchor = made.feet[0], made.feet[1] - 110.0 * made.pixels_per_cm
-        matrix = placing(anchor, (x, y), scale=scale / made.pixels_per_cm, degrees=turned)
-        shoulder = matrix @ np.array([*made.shoulders[1 if side < 0 else 0], 1.0])
+        matrix = placing(anchor, (x, y), scale=scale / made.pixels_per_cm, degrees=turned, mirrored=side < 0)
+        shoulder = matrix @ np.array([*made.shoulders[0], 1.0])
         return made.body, matrix, (float(shoulder[0]), float(shoulder[1]))
 
     def _limb(self, person: int, wrist: NDArray[np.float64], shoulder: tuple[float, float], scale: float) -> None:
@@ -200,9 +200,8 @@ class _Painter:
     def _ends_in_view(self, arm: HandStamps, matrix: Matrix) -> bool:
         """Whether the cut end of an arm would be seen."""
         width, height = self._scene.settings.size
-        angle = np.radians(arm.arm_degrees)
-        tip = np.array(arm.wrist) + ARM_CM * 0.82 * arm.pixels_per_cm * np.array([np.cos(angle), np.sin(angle)])
-        x, y = matrix @ np.array([*tip, 1.0])
+        tip = arm.wrist[0] + ARM_CM * 0.82 * arm.pixels_per_cm, arm.wrist[1], 1.0  # it lies to the right
+        x, y = matrix @ np.array(tip)
         return bool(-0.02 * width < x < 1.02 * width and -0.02 * height < y < 1.02 * height)
 
     def _carry(
@@ -228,11 +227,7 @@ class _Painter:
         np.copyto(self.result.instance_map, identity, where=mask > 0)
 
     def _lit(self, stamp: Stamp) -> Stamp:
-        channels = cv2.split(stamp.pixels)
-        lit = [
-            cv2.convertScaleAbs(part, alpha=float(gain)) for part, gain in zip(channels[:3], self._light, strict=True)
-        ]
-        return Stamp(np.asarray(cv2.merge([*(cv2.min(part, channels[3]) for part in lit), channels[3]]), np.uint8))
+        return Stamp(relit(stamp.pixels, self._light))
 
     def _hide(self, stamp: Stamp, matrix: Matrix) -> None:
         self._canvas.draw(self._lit(stamp), matrix)

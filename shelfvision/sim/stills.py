@@ -31,7 +31,7 @@ from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
 BLOCK = 60
-VERSION = 1  # of the renderer: a folder begun by another version is not continued
+VERSION = 2  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.carts import draw_cart, draw_crate
-from shelfvision.sim.compositing import Stamp, make_stamp, shadow_stamp
+from shelfvision.sim.compositing import Matrix, Stamp, make_stamp, placing, relit, shadow_stamp
 from shelfvision.sim.hand_pose import FIST, Pose, grip, grip_point, pinch, pinch_point
 from shelfvision.sim.hands import HandSprite, draw_hand
 from shelfvision.sim.people import WALK_PHASES, PersonSprite, draw_limb, draw_person, draw_walker
@@ -23,6 +23,8 @@ RADII = (1.6, 2.6, 3.6, 4.8)  # half widths for which grips are drawn
 STAGES = 3  # open, half, closed
 _YAW_STEP = 30.0
 _ARM_SCALE = 7.0  # pixels per cm; arms are plain, large and mostly in motion
+_OCTAVES = 2  # by how many halvings things are drawn smaller when they are seen from afar
+_STRETCH = 1.2  # and up to which factor they are then enlarged
 
 
 def _axes(fingers: tuple[float, float, float], thumb: tuple[float, float, float]) -> FloatArray:
@@ -88,6 +90,15 @@ class BodyStamps:
         return self.body.nbytes + self.shadow.nbytes
 
 
+def place_arm(arm: HandStamps, wrist: tuple[float, float], *, scale: float, degrees: float, mirrored: bool) -> Matrix:
+    """The matrix that sets an arm behind a hand: the hand's ``degrees`` and ``mirrored``, the wrist's pixel.
+
+    ``scale`` is in pixels per cm.
+    """
+    own = -arm.arm_degrees if mirrored else arm.arm_degrees  # its sprite lies to the right
+    return placing(arm.wrist, wrist, scale=scale / arm.pixels_per_cm, degrees=degrees + own, mirrored=mirrored)
+
+
 class Wardrobe:
     """The cast of a footage and their stamps.
 
@@ -96,7 +107,7 @@ class Wardrobe:
     Args:
         seed: of the cast.
         people: shoppers in the cast; one member of staff comes besides, as the last.
-        hand_scale: pixels per cm at which hands are drawn.
+        hand_scale: pixels per cm at which hands are drawn, at most.
         body_scale: likewise bodies.
         light: factor on the light of everything.
         max_bytes: stamps that were not used for longest go beyond this.
@@ -126,8 +137,27 @@ class Wardrobe:
         """Index of the member of staff."""
         return len(self.cast) - 1
 
-    def hand(self, person: int, approach: str, half_cm: float, closing: float, *, short: bool = False) -> HandStamps:
-        """A hand that holds, or is about to hold, a thing of the given half width; ``short``: it ends at the wrist."""
+    def hand(
+        self,
+        person: int,
+        approach: str,
+        half_cm: float,
+        closing: float,
+        *,
+        short: bool = False,
+        scale: float | None = None,
+    ) -> HandStamps:
+        """A hand that holds, or is about to hold, a thing of the given half width.
+
+        Args:
+            person: whose.
+            approach: from which side it comes.
+            half_cm: of what it holds.
+            closing: 0 open, 1 closed.
+            short: it ends at the wrist.
+            scale: pixels per cm with which it will be seen; as large as the wardrobe draws when absent.
+        """
+        drawn = _octave(self.hand_scale, scale)
         stage = round(min(max(closing, 0.0), 1.0) * (STAGES - 1))
         radius = min(RADII, key=lambda known: abs(known - half_cm))
 
@@ -137,22 +167,26 @@ class Wardrobe:
             pose: Pose = pinch(wide) if way.pinches else grip(wide)
             hold = pinch_point(pinch(radius)) if way.pinches else grip_point(radius)
             arm_cm = (0.0, 1.5 if short else ARM_JOINS_CM)
-            return self._hand_stamps(person, pose, way, hold=hold, radius=radius, arm_cm=arm_cm)
+            return self._hand_stamps(person, pose, way, drawn, hold=hold, radius=radius, arm_cm=arm_cm)
 
-        return self._get(("hand", person, approach, radius, stage, short), make)  # type: ignore[return-value]
+        return self._get(("hand", person, approach, radius, stage, short, drawn), make)  # type: ignore[return-value]
 
-    def arm(self, person: int, approach: str) -> HandStamps:
-        """The arm behind such a hand; its `hold` and `wrist` fit those of the hand."""
+    def arm(self, person: int, approach: str, *, scale: float | None = None) -> HandStamps:
+        """The arm behind such a hand, for `place_arm`."""
+        drawn = _octave(min(self.hand_scale, _ARM_SCALE), scale)
 
         def make() -> HandStamps:
             way = APPROACHES[approach]
             hold = pinch_point(pinch(RADII[1])) if way.pinches else grip_point(RADII[1])
-            return self._hand_stamps(person, FIST, way, hold=hold, radius=RADII[1], arm_cm=(4.0, ARM_CM))
+            return self._hand_stamps(person, FIST, way, drawn, hold=hold, radius=RADII[1], arm_cm=(4.0, ARM_CM))
 
-        return self._get(("arm", person, approach), make)  # type: ignore[return-value]
+        return self._get(("arm", person, approach, drawn), make)  # type: ignore[return-value]
 
-    def body(self, person: int, yaw: float, phase: float | None, arms: tuple[bool, bool]) -> BodyStamps:
-        """A person turned by about ``yaw``, in a phase of walking or standing."""
+    def body(
+        self, person: int, yaw: float, phase: float | None, arms: tuple[bool, bool], *, scale: float | None = None
+    ) -> BodyStamps:
+        """A person turned by about ``yaw``, in a phase of walking or standing; ``scale`` as for `hand`."""
+        drawn = _octave(self.body_scale, scale)
         turned = round(yaw / _YAW_STEP) * _YAW_STEP
         step = None if phase is None else round(phase * WALK_PHASES) % WALK_PHASES
 
@@ -160,14 +194,14 @@ class Wardrobe:
             sprite = draw_walker(
                 self.cast[person],
                 self._rng("body", person),
-                self.body_scale,
+                drawn,
                 yaw=turned,
                 phase=None if step is None else step / WALK_PHASES,
                 arms=arms,
             )
             return self._body_stamps(sprite)
 
-        return self._get(("body", person, turned, step, arms), make)  # type: ignore[return-value]
+        return self._get(("body", person, turned, step, arms, drawn), make)  # type: ignore[return-value]
 
     def limb(self, person: int) -> BodyStamps:
         """A straight arm that hangs down: `feet` is its wrist, the first shoulder its upper end."""
@@ -191,12 +225,12 @@ class Wardrobe:
         person: int,
         pose: Pose,
         way: Approach,
+        scale: float,
         *,
         hold: tuple[float, float, float],
         radius: float,
         arm_cm: tuple[float, float],
     ) -> HandStamps:
-        scale = self.hand_scale if arm_cm[0] <= 0 else min(self.hand_scale, _ARM_SCALE)
         sprite: HandSprite = draw_hand(
             self.cast[person].look,
             pose,
@@ -224,12 +258,11 @@ class Wardrobe:
 
     def _body_stamps(self, sprite: PersonSprite) -> BodyStamps:
         lit = self._lit(sprite.picture)
-        shadow, scale = shadow_stamp(lit, 6 * self.body_scale)
+        shadow, scale = shadow_stamp(lit, 6 * sprite.pixels_per_cm)
         return BodyStamps(make_stamp(lit), shadow, scale, sprite.feet, sprite.shoulders, sprite.pixels_per_cm)
 
     def _lit(self, sprite: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        colour = np.clip(sprite[..., :3] * self._light, 0, 255).round().astype(np.uint8)
-        return np.dstack([colour, sprite[..., 3]])
+        return relit(sprite, self._light)
 
     def _rng(self, what: str, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, *what.encode(), number])
@@ -246,3 +279,12 @@ class Wardrobe:
         else:
             self._kept.move_to_end(key)
         return found
+
+
+def _octave(most: float, needed: float | None) -> float:
+    """The scale at which a thing is drawn: ``most`` or a half or a quarter of it, whatever suffices."""
+    drawn = most
+    for _ in range(_OCTAVES if needed is not None else 0):
+        if needed is not None and needed <= _STRETCH * drawn / 2:
+            drawn /= 2
+    return drawn

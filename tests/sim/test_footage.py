@@ -20,7 +20,6 @@ from shelfvision.errors import ConfigError
 from shelfvision.learn.event_truth import read_truth
 from shelfvision.sim.camera import SimulatedShelf, parse_address
 from shelfvision.sim.clips import LABELS, ClipOptions, write_clips
-from shelfvision.sim.compositing import placing
 from shelfvision.sim.footage import Footage
 from shelfvision.sim.script import Order
 from shelfvision.sim.sensor import SensorOptions
@@ -29,6 +28,7 @@ from shelfvision.sim.stores import STORES, build_store, store_plan
 from shelfvision.sim.truth import TruthRecorder
 from shelfvision.sim.video import VideoOptions, record, record_all
 from shelfvision.sim.visits import ScriptOptions
+from shelfvision.sim.wardrobe import place_arm
 from shelfvision.site_file import load_site
 
 NAMES = list(STORES)
@@ -191,19 +191,13 @@ def test_no_arm_ends_in_mid_air(name: str) -> None:
             visit = Visit(0, "shop", 0, 1, None, None)
             act = footage._actors._act(visit, reach, hand, reach.contact, footage._base)
             arm = footage.wardrobe.arm(0, reach.approach)
-            angle = np.deg2rad(arm.arm_degrees)
             y, x = np.nonzero(arm.whole.pixels[..., 3] > 200)
-            along = (x - arm.wrist[0]) * np.cos(angle) + (y - arm.wrist[1]) * np.sin(angle)
-            end = along > along.max() - 6 * arm.pixels_per_cm
+            end = x > x.max() - 6 * arm.pixels_per_cm  # it lies to the right
             for side in act.sides:
                 placed = footage._actors._place_hand(act, side)
                 wrist = placed.matrix @ np.array([*placed.stamps.wrist, 1.0])
-                matrix = placing(
-                    arm.wrist,
-                    (wrist[0], wrist[1]),
-                    scale=act.scale / arm.pixels_per_cm,
-                    degrees=placed.degrees,
-                    mirrored=placed.mirrored,
+                matrix = place_arm(
+                    arm, (wrist[0], wrist[1]), scale=act.scale, degrees=placed.degrees, mirrored=placed.mirrored
                 )
                 at_x, at_y = matrix[:, :2] @ np.stack([x[end], y[end]]) + matrix[:, 2:]
                 assert not ((at_x > 0) & (at_x < width) & (at_y > 0) & (at_y < height)).any()
