@@ -42,7 +42,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "shelfvision.cli.simulate_demand:demand",
         "Simulate what shoppers want, take and do not find.",
     ),
+    "detect": ("shelfvision.cli.detect:detect", "Find products, gaps and hands in pictures."),
+    "calibrate": ("shelfvision.cli.calibrate:calibrate", "Propose a site file from a picture of the shelf."),
+    "export": ("shelfvision.cli.export:export", "Write a checkpoint as ONNX with its sidecar, for devices."),
+    "evaluate detector": (
+        "shelfvision.cli.evaluate_detector:detector",
+        "Judge a detector on labelled pictures.",
+    ),
     "evaluate events": ("shelfvision.cli.evaluate:events", "Compare an events file with a truth file."),
+    "bench detector": ("shelfvision.cli.bench_detector:detector", "Measure the detector beside others, in one run."),
     "bench events": ("shelfvision.cli.bench:events", "Measure the event path: outbox, broker, service."),
     "chaos": ("shelfvision.cli.chaos:chaos", "Kill broker, agent and service at random and count what is lost."),
     "doctor": ("shelfvision.cli.doctor:doctor", "Check cameras, models, broker, clock and disk of a site."),
@@ -55,7 +63,9 @@ GROUPS = {
 # what a module that is not there belongs to: the base install has neither web nor SQL nor training libraries
 EXTRAS = {
     **dict.fromkeys(["argon2", "fastapi", "jinja2", "multipart", "sqlalchemy", "starlette", "uvicorn"], "service"),
-    **dict.fromkeys(["torch", "torchvision", "timm", "albumentations", "onnx", "safetensors"], "train"),
+    **dict.fromkeys(
+        ["torch", "torchvision", "timm", "albumentations", "faster_coco_eval", "onnx", "safetensors"], "train"
+    ),
     "iotcore": "demo",
     "openvino": "openvino",
     "psycopg": "postgres",

@@ -27,6 +27,7 @@ class Judgement:
     score: DetectionScore
     table: CocoTable
     rankings: tuple[Ranking, ...]  # one a class
+    together: Ranking  # all classes
     outcomes: tuple[Outcome, ...]  # one a picture, at the operating threshold
 
 
@@ -104,7 +105,7 @@ def judge(dataset: Dataset, found: Sequence[Detections], *, threshold: float | N
         confusion=tuple(tuple(row) for row in confusion(dataset, found, outcomes).tolist()),
         errors={"missed": sum(int(result.missed.sum()) for result in outcomes)} | dict(sorted(reasons.items())),
     )
-    return Judgement(whole, table, rankings, outcomes)
+    return Judgement(whole, table, rankings, together, outcomes)
 
 
 def best_f1(ranking: Ranking) -> OperatingPoint | None:

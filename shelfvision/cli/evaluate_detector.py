@@ -1,0 +1,209 @@
+"""``shelfvision evaluate detector``: how good a detector is on labelled pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from shelfvision.cli.progress import ProgressLine
+from shelfvision.errors import UsageError
+
+if TYPE_CHECKING:
+    from shelfvision.core.detections import Detections
+    from shelfvision.data.dataset import Dataset
+    from shelfvision.edge.runtimes import RuntimeName
+    from shelfvision.learn.detection_labels import Judged
+    from shelfvision.learn.detection_score import CountError, DetectionScore, OperatingPoint
+
+_BATCH = 8  # pictures that go through the network together
+_REASONS = {
+    "missed": "missed",
+    "background": "false: nothing there",
+    "class": "false: wrong class",
+    "duplicate": "false: found twice",
+    "place": "false: badly placed",
+}
+
+Found = tuple[Sequence["Detections"], tuple[str, ...], bool]
+"""Detections of each picture, class names, and whether these are all that the detector knows."""
+
+
+def detector(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] DATA",
+            help="MODEL: a checkpoint's folder, an .onnx file, or `default`; not with --detections. "
+            "DATA: a labelled dataset, file or folder.",
+        ),
+    ],
+    detections: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Judge what any system found: `detect` output or COCO results."),
+    ] = None,
+    data_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="coco, yolo, voc or sku110k; found out when absent."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the pictures are, if elsewhere.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split of the data, such as val.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAP", help="Classes that count as others: cola=product,price_tag=,*=product (nothing: left out)."
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=32, max=8192, help="Longer side of the input, pixels.")] = None,
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="Lowest score that is looked at.")] = 0.01,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Score that is acted on; by default the best one for these pictures."),
+    ] = None,
+    runtime: Annotated[
+        Literal["auto", "onnxruntime", "openvino"], typer.Option(help="What runs an .onnx file.")
+    ] = "auto",
+    report: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="Write a page with curves and pictures.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, max=200, help="Pictures drawn in the report, most errors first.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Judge a detector on labelled pictures: COCO averages, counts, calibration, confusion."""
+    from shelfvision.data.open_dataset import open_dataset
+    from shelfvision.learn.detection_labels import bring_together, parse_mapping
+    from shelfvision.learn.detection_metrics import judge
+
+    model, data = _operands(words, detections)
+    mapping = None if labels is None else parse_mapping(labels)
+    if report is not None and not report.parent.is_dir():
+        raise UsageError(f"--report {report}: there is no folder {report.parent}")
+    dataset = open_dataset(Path(data), images=images, format=data_format, split=split)
+    if detections is not None:
+        found, names, complete = _from_file(detections, dataset, least_score)
+    elif model != "default" and Path(model).is_dir():
+        found, names, complete = _from_checkpoint(Path(model), dataset, size, least_score)
+    else:
+        found, names, complete = _from_onnx(model, dataset, size, least_score, runtime)
+    judged = bring_together(dataset, found, names, mapping, complete=complete)
+    judgement = judge(judged.dataset, judged.found, threshold=threshold)
+    title = str(detections or model)
+    if report is not None:
+        from shelfvision.learn.detection_report import write_report
+
+        write_report(report, judgement, judged, title=title, worst=worst)
+    if as_json:
+        facts = {"model": title, "data": str(data), "least_score": least_score}
+        sides = {"not_judged": judged.not_judged, "left_out": judged.left_out}
+        print(json.dumps(facts | judgement.score.to_json() | sides))
+        return
+    print("\n".join(table(judgement.score, judged)))
+    if report is not None:
+        print(f"\nreport: {report}")
+
+
+def table(score: DetectionScore, judged: Judged) -> list[str]:
+    """The score for a person, as lines."""
+    wide = max([7, *(len(part.name) for part in score.classes)]) + 1
+    head = f"{'class':<{wide}} {'boxes':>7} {'mAP50-95':>8} {'mAP50':>6} {'mAP75':>6} {'AR300':>6} {'AR1000':>6}"
+    lines = [f"{head} {'best F1':>7} {'at':>5} {'count error':>11}"]
+    for part in score.classes:
+        best = part.best
+        lines.append(
+            f"{part.name:<{wide}} {part.boxes:>7} {_share(part.ap50_95):>8} {_share(part.ap50):>6} "
+            f"{_share(part.ap75):>6} {_share(part.ar300):>6} {_share(part.ar1000):>6} "
+            f"{_share(best.f1 if best else None):>7} {_share(best.threshold if best else None, 2):>5} "
+            f"{part.count.mean_absolute:>11.2f}"
+        )
+    lines.append(
+        f"{'all':<{wide}} {score.boxes:>7} {_share(score.map50_95):>8} {_share(score.map50):>6} "
+        f"{_share(score.map75):>6} {_share(score.ar300):>6} {_share(score.ar1000):>6} "
+        f"{_share(score.operating.f1):>7} {score.operating.threshold:>5.2f} {score.count.mean_absolute:>11.2f}"
+    )
+    chosen = "the best one for these pictures" if score.threshold_chosen else "given"
+    sizes = [f"{name} {_share(part.map50_95)} ({part.boxes} boxes)" for name, part in score.sizes.items() if part.boxes]
+    errors = [f"{count} {_REASONS[reason]}" for reason, count in score.errors.items() if count]
+    facts = {
+        "pictures": f"{score.pictures}, the densest with {score.densest} boxes; no box was cut off",
+        "mAP50-95 by size": ", ".join(sizes) or "-",
+        "threshold": f"{score.operating.threshold:.3f} ({chosen})",
+        "  there": _point(score.operating),
+        "  count error": _count(score.count),
+        "  errors": "; ".join(errors) or "none",
+        "calibration error": f"{_share(score.calibration.error)} (scores from {score.calibration.floor:g})",
+    }
+    if score.ignored:
+        facts["ignore regions"] = f"{score.ignored}; what is found in them does not count"
+    if judged.not_judged:
+        facts["not judged"] = f"{_counts(judged.not_judged)} (the data does not label them)"
+    if judged.left_out:
+        facts["left out"] = f"{_counts(judged.left_out)} (as asked)"
+    return [*lines, "", *(f"{name:<18} {value}" for name, value in facts.items())]
+
+
+def _operands(words: Sequence[str], detections: Path | None) -> tuple[str, str]:
+    """Model (empty with a detections file) and data."""
+    expected = 2 if detections is None else 1
+    if len(words) != expected:
+        wanted = "MODEL DATA" if detections is None else "DATA alone with --detections"
+        raise UsageError(f"evaluate detector: expected {wanted}, found {len(words)} words: {' '.join(words)}")
+    return ("" if detections is not None else words[0]), words[-1]
+
+
+def _from_file(path: Path, dataset: Dataset, least_score: float) -> Found:
+    from shelfvision.learn.detections_file import read_detections
+
+    read = read_detections(path, dataset)
+    if read.other_pictures:
+        typer.echo(f"note: {path} has {read.other_pictures} pictures that are not in {dataset.source}", err=True)
+    return [one[one.score >= least_score] for one in read.found], read.labels, read.complete
+
+
+def _from_onnx(model: str, dataset: Dataset, size: int | None, least_score: float, runtime: RuntimeName) -> Found:
+    from shelfvision.data.images import read_image
+    from shelfvision.edge.detector import open_detector
+
+    network = open_detector(model, runtime=runtime, size=size)
+    network.least_score = max(least_score, network.model.sidecar.thresholds.least)
+    found: list[Detections] = []
+    progress = ProgressLine("detecting")
+    try:
+        for start in range(0, len(dataset), _BATCH):
+            some = dataset.pictures[start : start + _BATCH]
+            found += network.detect_all([read_image(picture.path) for picture in some])
+            progress.update(len(found) / len(dataset), f"{len(found)} of {len(dataset)} pictures")
+    finally:
+        progress.close()
+    return found, network.labels, True
+
+
+def _from_checkpoint(folder: Path, dataset: Dataset, size: int | None, least_score: float) -> Found:
+    from shelfvision.learn.predict import predict
+    from shelfvision.models.checkpoint import load_checkpoint
+
+    network = load_checkpoint(folder)
+    found = predict(network, dataset, size=size, batch=_BATCH, least_score=least_score)
+    return found, network.config.labels, True
+
+
+def _point(point: OperatingPoint) -> str:
+    return (
+        f"precision {_share(point.precision)}, recall {_share(point.recall)}: "
+        f"{point.right} right, {point.false} false, {point.missed} missed"
+    )
+
+
+def _count(count: CountError) -> str:
+    relative = "" if count.mean_relative is None else f" ({count.mean_relative:.1%} of what is there)"
+    return f"{count.mean_absolute:.2f} boxes a picture{relative}, on average {count.bias:+.2f}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _share(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
