@@ -49,6 +49,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "shelfvision.cli.evaluate_detector:detector",
         "Judge a detector on labelled pictures.",
     ),
+    "data check": ("shelfvision.cli.data:check", "Find what is wrong with a dataset before training on it."),
+    "data stats": ("shelfvision.cli.data:stats", "Figures of a dataset: boxes, sizes, classes."),
+    "data convert": ("shelfvision.cli.data:convert", "Write a dataset in another format, classes merged."),
     "evaluate events": ("shelfvision.cli.evaluate:events", "Compare an events file with a truth file."),
     "bench detector": ("shelfvision.cli.bench_detector:detector", "Measure the detector beside others, in one run."),
     "bench events": ("shelfvision.cli.bench:events", "Measure the event path: outbox, broker, service."),
@@ -56,6 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("shelfvision.cli.doctor:doctor", "Check cameras, models, broker, clock and disk of a site."),
 }
 GROUPS = {
+    "data": "Datasets of pictures: check, describe, convert.",
     "evaluate": "Measure how good the results are.",
     "bench": "Measure how fast the parts are.",
     "simulate": "Render shelves and footage, simulate demand; with exact truth.",

@@ -71,24 +71,24 @@ class OnnxDetector:
         if self.size < multiple or self.size % multiple:
             raise UsageError(f"--size {self.size}: the input's longer side must be a multiple of {multiple}")
         self.least_score = sidecar.thresholds.score if least_score is None else least_score
-        self._tiling = tiling
+        self.tiling = tiling
 
     def detect(self, image: Image) -> Detections:
         """Boxes in pixels of a BGR picture of any size, surest first."""
-        if self._tiling is None:
+        if self.tiling is None:
             return self._look([image])[0]
         size = (image.shape[1], image.shape[0])
-        whole = self._look([image])[0] if self._tiling.whole or self._tiling.grid is None else None
-        grid = self._tiling.grid or self._choose_grid(size, whole)
+        whole = self._look([image])[0] if self.tiling.whole or self.tiling.grid is None else None
+        grid = self.tiling.grid or self._choose_grid(size, whole)
         tiles = plan_tiles(size, *grid)
         if len(tiles) == 1:
             return self._look([image])[0] if whole is None else whole
         found = [self._look_at(image, tile) for tile in tiles]
-        return merge_tiles(size, tiles, found, whole if self._tiling.whole else None)
+        return merge_tiles(size, tiles, found, whole if self.tiling.whole else None)
 
     def detect_all(self, images: Sequence[Image]) -> list[Detections]:
         """Boxes of several pictures; those that make inputs of one shape go through the network together."""
-        if self._tiling is not None:
+        if self.tiling is not None:
             return [self.detect(image) for image in images]
         return self._look(images)
 
@@ -120,6 +120,8 @@ class OnnxDetector:
         room = 1 / scale
         if room < _WORTHWHILE:
             return 1, 1
+        if whole is not None:
+            whole = whole[whole.score >= self.model.sidecar.thresholds.score]
         if whole is None or not len(whole):
             zoom = min(room, _UNKNOWN_ZOOM) if room >= _UNKNOWN_ZOOM else 1.0
         else:
