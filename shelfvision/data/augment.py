@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from shelfvision.core.boxes import Boxes, area
 from shelfvision.core.detections import FloatArray
@@ -117,11 +118,11 @@ class Augmenter:
         settings = self._settings
         zoom = math.exp(rng.uniform(-math.log1p(settings.zoom_out), math.log1p(settings.zoom_in)))
         stretch = math.exp(rng.uniform(-1, 1) * math.log1p(settings.stretch) / 2)
-        size = (max(1, round(picture[0] * fit * zoom * stretch)), max(1, round(picture[1] * fit * zoom / stretch)))
+        size = (picture[0] * fit * zoom * stretch, picture[1] * fit * zoom / stretch)
         angle = rng.uniform(-settings.rotate, settings.rotate)
         # a picture larger than its window is cropped anywhere, a smaller one stands anywhere in it
         spare = [have - need for have, need in zip(window, size, strict=True)]
-        offset = [round(rng.uniform(min(0, one), max(0, one))) for one in spare]
+        offset = [rng.uniform(min(0, one), max(0, one)) for one in spare]
         return _Motion(picture, size, angle, (offset[0], offset[1]))
 
 
@@ -138,43 +139,46 @@ class _Motion:
     """Scaling to ``size``, rotation around the middle, then shifting by ``offset``, into a window."""
 
     picture: tuple[int, int]  # width, height in pixels
-    size: tuple[int, int]  # after scaling
+    size: tuple[float, float]  # after scaling
     angle: float  # degrees, clockwise as seen
-    offset: tuple[int, int]  # of the scaled picture's corner in the window, may be negative
+    offset: tuple[float, float]  # of the scaled picture's corner in the window, may be negative
 
     def draw(self, image: Image, view: Image) -> None:
-        """Draw the picture into ``view`` (the window's pixels), which keeps what the picture does not cover."""
-        shrinks = self.size[0] * self.size[1] < self.picture[0] * self.picture[1]
-        # averaging where it shrinks, as in evaluation: a warp alone would alias thin prints
-        scaled = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        height, width = view.shape[:2]
-        if self.angle:
-            cv2.warpAffine(
-                scaled,
-                self._matrix(),
-                (width, height),
-                dst=view,
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=(PADDING, PADDING, PADDING),
-            )
-            return
-        x, y = self.offset
-        left, top, right, bottom = max(x, 0), max(y, 0), min(x + self.size[0], width), min(y + self.size[1], height)
-        view[top:bottom, left:right] = scaled[top - y : bottom - y, left - x : right - x]
+        """Draw the picture into ``view`` (the window's pixels); what it does not cover is padding."""
+        matrix = self._matrix()
+        shrink = int(min(have / new for have, new in zip(self.picture, self.size, strict=True)))
+        if shrink >= 2:
+            # averaged first, as in evaluation: a warp alone would alias thin prints; whole factors are quick
+            width, height = self.picture[0] // shrink, self.picture[1] // shrink
+            whole = image[: height * shrink, : width * shrink]
+            image = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            matrix[:, :2] *= shrink
+        # ours maps corners of pixels, OpenCV's their middles
+        matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+        cv2.warpAffine(
+            image,
+            matrix,
+            view.shape[1::-1],
+            dst=view,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(PADDING, PADDING, PADDING),
+        )
 
     def move(self, xyxy: FloatArray) -> FloatArray:
         """Boxes (n, 4) of the picture in pixels of the window; of a rotated box the box around it."""
-        scale = np.array([self.size[0] / self.picture[0], self.size[1] / self.picture[1]])
-        corners = xyxy[:, [[0, 1], [2, 1], [2, 3], [0, 3]]] * scale  # (n, 4, 2)
+        corners = xyxy[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]  # (n, 4, 2)
         matrix = self._matrix()
         moved = corners @ matrix[:, :2].T + matrix[:, 2]
         return np.asarray(np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1), np.float32)
 
-    def _matrix(self) -> FloatArray:
-        matrix = cv2.getRotationMatrix2D((self.size[0] / 2, self.size[1] / 2), -self.angle, 1.0)
-        matrix[:, 2] += self.offset
-        return np.asarray(matrix)
+    def _matrix(self) -> NDArray[np.float64]:
+        """(2, 3) from places in the picture to places in the window."""
+        cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        rotation = np.array([[cosine, -sine], [sine, cosine]])
+        middle, size = np.array(self.size) / 2, np.array(self.size)
+        shift = middle - rotation @ middle + np.array(self.offset)
+        return np.concatenate([rotation * (size / np.array(self.picture)), shift[:, None]], axis=1)
 
 
 def _settle(sample: Sample, xyxy: FloatArray, whole: Boxes, settings: AugmentSettings) -> Sample:

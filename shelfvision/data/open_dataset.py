@@ -74,7 +74,7 @@ class _Found:
 def _find(path: Path, asked: str | None) -> _Found:
     if asked is not None and asked not in FORMATS:
         raise DataError(f"format {asked!r} is unknown; there are: {', '.join(FORMATS)}")
-    if not path.exists():
+    if "\0" in str(path) or not path.exists():
         raise DataError(f"{path}: no such file or folder; check the path")
     finders: dict[str, Callable[[Path], _Found | None]] = {
         "coco": _find_coco,
@@ -97,8 +97,7 @@ def _find(path: Path, asked: str | None) -> _Found:
 def _find_coco(path: Path) -> _Found | None:
     if path.is_file():
         return _Found("coco", path) if path.suffix.lower() == ".json" else None
-    files = coco_files(path)
-    return _Found("coco", path, tuple(files)) if files else None
+    return _divided("coco", path, coco_files(path))
 
 
 def _find_yolo(path: Path) -> _Found | None:
@@ -118,8 +117,16 @@ def _find_voc(path: Path) -> _Found | None:
 def _find_sku110k(path: Path) -> _Found | None:
     if path.is_file():
         return _Found("sku110k", path) if path.suffix.lower() == ".csv" else None
-    files = sku110k_files(path)
-    return _Found("sku110k", path, tuple(files)) if files else None
+    return _divided("sku110k", path, sku110k_files(path))
+
+
+def _divided(format_name: str, folder: Path, files: dict[str, Path]) -> _Found | None:
+    """A folder with a file a split; one file whose name tells no split is the whole dataset."""
+    if not files:
+        return None
+    if len(files) == 1 and not next(iter(files)).startswith(_SPLIT_FOLDERS):
+        return _Found(format_name, next(iter(files.values())))
+    return _Found(format_name, folder, tuple(files))
 
 
 def _read_coco(found: _Found, images: Path | None, split: str | None, report: Report) -> Dataset:
