@@ -34,10 +34,11 @@ def load_yolox_nano(model: Detector, path: Path, pictures: Tensor) -> None:
         ModelError: the file or the detector is of another layout.
     """
     import onnx  # noqa: PLC0415 - a training library
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with it
 
     try:
         graph = onnx.load(path).graph
-    except (OSError, ValueError) as error:
+    except (OSError, DecodeError) as error:
         raise ModelError(f"{path}: cannot be read as ONNX ({error})") from error
     arrays = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
     published = [
