@@ -38,10 +38,13 @@ def images(
 
     Writes OUT/images/*.jpg and OUT/annotations.json; every product carries its SKU, family and visibility.
     """
+    import cv2
+
     from shelfvision.cli.progress import ProgressLine
     from shelfvision.sim.products import FAMILIES
     from shelfvision.sim.stills import Recipe, contact_sheet, make_stills, write_sheet
 
+    cv2.setNumThreads(1)
     recipe = Recipe(
         seed=seed,
         size=parse_size(size),

@@ -111,9 +111,8 @@ def relief(
     group = np.zeros(materials, np.int64) if groups is None else np.asarray(groups)
     # small sprites are drawn at twice their size; large ones less so, since their edges matter less than the time
     scale = min(2 * pixels_per_cm, max(1.25 * pixels_per_cm, fine))
-    pieces = [_projected(bones, index, eye_cm) for index in range(len(bones.begin))]
-    bounding = pieces if within is None else [_projected(within, i, eye_cm) for i in range(len(within.begin))]
-    everything = np.concatenate(bounding)
+    pieces = _projected(bones, eye_cm)
+    everything = np.concatenate(pieces if within is None else _projected(within, eye_cm))
     low = (everything[:, :2] - everything[:, 3:]).min(axis=0) - 0.3
     high = (everything[:, :2] + everything[:, 3:]).max(axis=0) + 0.3
     finished = tuple(max(2, int(np.ceil(side * pixels_per_cm))) for side in (high - low).tolist())
@@ -153,15 +152,21 @@ def _around(windows: Sequence[_Window]) -> _Window:
     return rows, columns
 
 
-def _projected(bones: Bones, index: int, eye_cm: float) -> NDArray[np.float64]:
-    """Joints (n, 4) of one bone's pieces: x, y and radius as the eye sees them, z as it is; x, y, z, radius."""
-    begin, end = bones.begin[index].astype(float), bones.end[index].astype(float)
-    count = 1 + int(np.ceil(np.linalg.norm(end - begin) / _PIECE_CM))
-    along = np.linspace(0, 1, count)[:, None]
-    spots = begin + along * (end - begin)
-    radius = bones.radii[index][0] + along[:, 0] * (bones.radii[index][1] - bones.radii[index][0])
-    grow = eye_cm / np.maximum(eye_cm - spots[:, 2], eye_cm * 0.2)
-    return np.column_stack([spots[:, :2] * grow[:, None], spots[:, 2], radius * grow])
+def _projected(bones: Bones, eye_cm: float) -> list[NDArray[np.float64]]:
+    """For each bone the joints (n, 4) of its pieces: x, y and radius as the eye sees them, z as it is; x, y, z, r."""
+    ends = np.stack([bones.begin, bones.end]).astype(float)  # (2, bones, 3)
+    radii = np.array(bones.radii, float).T
+    counts = np.ceil(np.linalg.norm(ends[1] - ends[0], axis=1) / _PIECE_CM).astype(int) + 1
+    found = []
+    for count in counts.tolist():
+        along = np.linspace(0, 1, count)[:, None]
+        index = len(found)
+        spots = ends[0, index] + along * (ends[1, index] - ends[0, index])
+        found.append(np.column_stack([spots, radii[0, index] + along * (radii[1, index] - radii[0, index])]))
+    joints = np.concatenate(found)
+    grow = (eye_cm / np.maximum(eye_cm - joints[:, 2], eye_cm * 0.2))[:, None]
+    joints[:, [0, 1, 3]] *= grow
+    return np.split(joints, np.cumsum(counts)[:-1])
 
 
 def _patch(joints: NDArray[np.float64], scale: float, size: tuple[int, int], material: int) -> _Patch | None:

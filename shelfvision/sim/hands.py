@@ -199,8 +199,8 @@ def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
         for number in (1, 2):
             ball(joints[number], radii[number] * 1.03, joint)
         ball(joints[3], radii[3] * 1.02, joint)
-        for step in (0.05, 0.35, 0.65, 0.95):
-            ball(joints[3] - axes @ Y * np.float32(step) + axes @ Z * np.float32(radii[3] * 0.5), radii[3] * 0.58, nail)
+        on_top, wide = joints[3] + axes @ Z * np.float32(radii[3] * 0.5), radii[3] * 0.58
+        bone(on_top - axes @ Y * np.float32(0.05), on_top - axes @ Y * np.float32(0.95), (wide, wide), nail)
     joints, axes = thumb_bones(pose)
     bone(np.array([0.6, 2.6, -1.2], np.float32), joints[0] + (joints[1] - joints[0]) * 0.72, (1.7, 1.35), skin)
     for number, (_, ends) in enumerate(THUMB):
@@ -208,8 +208,8 @@ def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
     for number in (1, 2):
         ball(joints[number], THUMB[number][1][0] * 1.04, joint)
     ball(joints[3], 0.78, joint)
-    for step in (0.0, 0.35, 0.7, 1.0):
-        ball(joints[3] - axes @ Y * np.float32(step) + axes @ Z * np.float32(0.38), 0.48, nail)
+    on_top = joints[3] + axes @ Z * np.float32(0.38)
+    bone(on_top, on_top - axes @ Y, (0.48, 0.48), nail)
     bone(np.array([-2.2, 2.2, -0.9], np.float32), np.array([-3.0, 6.6, -0.8], np.float32), (1.35, 1.15), skin)
 
 

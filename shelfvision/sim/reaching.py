@@ -20,6 +20,7 @@ _HALF = 127
 _COVERED = -1  # in the instance map: an arm, a sleeve or a body, which is neither a product nor an empty place
 _BODY_DISTANCE = 120.0  # cm; nearer cameras see arms only
 _YAWS = (0.0, -30.0, 30.0)  # one for each of the cast: whoever is drawn once is drawn for all the store's stills
+_UPRIGHT = 20.0  # degrees; units that lean more are left alone
 _MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
 
 
@@ -84,21 +85,28 @@ def add_people(scene: Scene, cast: Wardrobe, rng: np.random.Generator) -> People
 def _targets(scene: Scene, rng: np.random.Generator, count: int) -> list[tuple[Unit, Place]]:
     """Units in front whose middle is well inside the picture, each of another slot."""
     width, height = scene.settings.size
-    found: dict[str, tuple[Unit, Place]] = {}
+    standing = []
     for slot in scene.slots:
         following = scene.next_unit(slot.id)
-        for place in slot.present:
-            standing = place.row == 0 and abs(place.lean) < 20
-            if not standing or (slot.id in found and place.identity != (following and following.identity)):
-                continue
-            x, y, scale = project(scene.camera, hold_point(place, "level"))
-            inside = 0.08 * width < x < 0.92 * width and 0.1 * height < y < 0.85 * height
-            if inside and scale >= _MIN_SCALE:
-                unit = next(unit for unit in scene.units(slot.id) if unit.identity == place.identity)
-                found[slot.id] = unit, place
+        next_one = following.identity if following is not None else 0
+        standing += [
+            (slot.id, place, place.identity == next_one)
+            for place in slot.present
+            if place.row == 0 and abs(place.lean) < _UPRIGHT
+        ]
+    if not standing:
+        return []
+    canvas, distance = scene.camera.to_canvas(np.array([hold_point(place, "level") for _, place, _ in standing]))
+    x, y = scene.camera.to_picture(canvas).T
+    inside = (x > 0.08 * width) & (x < 0.92 * width) & (y > 0.1 * height) & (y < 0.85 * height)
+    inside &= scene.camera.focal >= _MIN_SCALE * np.maximum(distance, 6.0)
+    found: dict[str, Place] = {}
+    for here, (slot_id, place, is_next) in zip(inside.tolist(), standing, strict=True):
+        if here and (is_next or slot_id not in found):  # the one that is taken next can be carried away
+            found[slot_id] = place
     names = sorted(found)
-    chosen = rng.permutation(len(names))[:count]
-    return [found[names[i]] for i in chosen]
+    chosen = [names[i] for i in rng.permutation(len(names))[:count]]
+    return [(next(u for u in scene.units(name) if u.identity == found[name].identity), found[name]) for name in chosen]
 
 
 class _Painter:

@@ -243,7 +243,7 @@ class Scene:
     def light(self, identity: int | None = None) -> NDArray[np.float64]:
         """(3,) BGR factors of the light: at one unit's place, its shade included, or on the whole."""
         if identity is None:
-            return np.asarray(self._light.reshape(-1, 3).mean(axis=0) / UNIT)
+            return np.array(cv2.mean(self._light)[:3]) / UNIT
         x, y = self._goods.projections.anchors[identity - 1].mean(axis=0)
         height, width = self._light.shape[:2]
         here = self._light[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))]
