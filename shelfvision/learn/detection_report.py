@@ -94,10 +94,11 @@ def _summary(score: DetectionScore, judged: Judged, title: str) -> str:
         ("mAP50-95", _share(score.map50_95), "mean over overlaps and classes", True),
         ("mAP50", _share(score.map50), "at overlap 0.5", False),
         ("mAP75", _share(score.map75), "at overlap 0.75", False),
-        ("AR 300 / 1000", f"{_share(score.ar300)} / {_share(score.ar1000)}", "recall, so many boxes a picture", False),
+        ("AR 300", _share(score.ar300), "recall with 300 boxes a picture", False),
+        ("AR 1000", _share(score.ar1000), "with 1,000 boxes", False),
         ("best F1" if score.threshold_chosen else "F1", _share(point.f1), f"at score {point.threshold:.2f}", False),
         ("count error", f"{score.count.mean_absolute:.2f}", _relative(score), False),
-        ("calibration error", _share(score.calibration.error), "score against precision", False),
+        ("calibration", _share(score.calibration.error), "error of scores as chances", False),
     ]
     shown = "".join(
         f'<div class="tile{" first" if first else ""}"><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>'
@@ -134,7 +135,7 @@ def _relative(score: DetectionScore) -> str:
 def _class_table(score: DetectionScore) -> str:
     sizes = [name for name, part in score.sizes.items() if part.boxes]
     heads = ["class", "boxes", "mAP50-95", "mAP50", "mAP75", "AR 300", "AR 1000"]
-    heads += [*(f"{size} boxes" for size in sizes), "best F1", "at score", "precision", "recall", "count error"]
+    heads += [*sizes, "best F1", "at score", "precision", "recall", "count error"]
     rows = []
     for part in score.classes:
         best = part.best
@@ -151,8 +152,8 @@ def _class_table(score: DetectionScore) -> str:
     return (
         '<div class="scroll" role="region" aria-label="Scores by class" tabindex="0"><table class="scores">'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody><tfoot>{foot}</tfoot></table></div>"
-        '<p class="hint">Columns of sizes hold mAP50-95; small boxes have less than 32 x 32 pixels of the picture, '
-        "large ones more than 96 x 96. Count error: mean difference of found and true boxes a picture.</p>"
+        '<p class="hint">Small, medium and large: mAP50-95 of such boxes; small ones have less than 32 x 32 pixels of '
+        "the picture, large ones more than 96 x 96. Count error: mean difference of found and true boxes a picture.</p>"
     )
 
 
@@ -204,8 +205,9 @@ def _confusion(score: DetectionScore) -> str:
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
     return (
         f"{words}<h3>Confusion at overlap 0.5 and score {score.operating.threshold:.2f}</h3>"
+        '<p class="hint">Rows: what it is. Columns: what it was found as.</p>'
         '<div class="scroll" role="region" aria-label="Confusion table" tabindex="0"><table class="confusion">'
-        f"<caption>rows: what it is; columns: what it was found as</caption><thead><tr><td></td>{heads}</tr></thead>"
+        f"<thead><tr><td></td>{heads}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -42,7 +42,9 @@ def figure(name: str, picture: LabelledPicture, found: Detections, result: Outco
     why = ", ".join(f"{count} {words}" for words, count in reasons.most_common())
     said = f"{int(result.right.sum())} right, {int(result.missed.sum())} missed, {int(result.false.sum())} false"
     said += f" ({why})" if why else ""
-    caption = f"<figcaption><b>{escape(picture.path.name)}</b> {escape(said)}</figcaption>"
+    larger = f'<a class="larger" href="#{name}" aria-label="enlarge {escape(picture.path.name)}">enlarge</a>'
+    larger += '<a class="smaller" href="#pictures">back</a>'
+    caption = f"<figcaption><b>{escape(picture.path.name)}</b> {escape(said)}. {larger}</figcaption>"
     try:
         image = _embedded(picture)
     except DataError as error:
@@ -71,7 +73,7 @@ def _embedded(picture: LabelledPicture) -> str:
 def _boxes(picture: LabelledPicture, found: Detections, result: Outcome, labels: Sequence[str]) -> list[str]:
     """Ignore regions, then right boxes, then errors on top."""
     named = result.errors <= _MOST_NAMED
-    size = max(picture.size) / 42
+    size = picture.size[0] / 32  # readable at the width of a column; the style sheet shrinks it when enlarged
     several = len(labels) > 1
     parts = [
         _rect(row, "ignored", "does not count") for row in np.unique(picture.xyxy[picture.ignore], axis=0).tolist()
@@ -106,4 +108,4 @@ def _rect(xyxy: Sequence[float], style: str, label: str) -> str:
 def _words(xyxy: Sequence[float], words: str, style: str, size: float, *, below: bool) -> str:
     """Inside the box, at its lower or upper edge, so that they never leave the picture."""
     x, y = xyxy[0] + size * 0.25, xyxy[3] - size * 0.35 if below else max(xyxy[1], 0) + size
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}">{escape(words)}</text>'
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" style="--letters:{size:.1f}px">{escape(words)}</text>'

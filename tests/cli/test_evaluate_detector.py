@@ -1,0 +1,135 @@
+"""`shelfvision evaluate detector` on files, as a person calls it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from shelfvision.cli.main import main
+
+BOX, FAR = [100, 100, 100, 100], [300, 300, 100, 100]
+
+
+def annotation(number, image, category, bbox, **more):
+    return {"id": number, "image_id": image, "category_id": category, "bbox": bbox, "area": 1, "iscrowd": 0} | more
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    """A COCO dataset of two pictures: a product and a gap in one, a product in the other."""
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(str(tmp_path / name), np.full((480, 640, 3), 90, np.uint8))
+    document = {
+        "images": [
+            {"id": 5, "file_name": "a.jpg", "width": 640, "height": 480},
+            {"id": 6, "file_name": "b.jpg", "width": 640, "height": 480},
+        ],
+        "categories": [{"id": 1, "name": "product"}, {"id": 2, "name": "gap"}],
+        "annotations": [annotation(1, 5, 1, BOX), annotation(2, 5, 2, FAR), annotation(3, 6, 1, FAR)],
+    }
+    (tmp_path / "shelf.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+@pytest.fixture
+def words(shelf):
+    """Writes detections; returns the command's words."""
+
+    def write(document):
+        (shelf / "found.json").write_text(json.dumps(document))
+        return ["evaluate", "detector", str(shelf / "shelf.json"), "--detections", str(shelf / "found.json")]
+
+    return write
+
+
+def result(image, category, bbox, score):
+    return {"image_id": image, "category_id": category, "bbox": bbox, "score": score}
+
+
+ALL_RIGHT = [result(5, 1, BOX, 0.9), result(5, 2, FAR, 0.8), result(6, 1, FAR, 0.7)]
+
+
+def entry(name, *boxes):
+    return {"image": name, "detections": [{"label": label, "score": 0.9, "xyxy": xyxy} for label, xyxy in boxes]}
+
+
+def test_the_table_has_every_class_and_all_together(words, capsys):
+    assert main(words([*ALL_RIGHT, result(6, 1, [0, 0, 50, 50], 0.95)])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:5] == ["product", "2", "0.667", "0.667", "0.667"]
+    assert lines[3].split()[:3] == ["all", "3", "0.833"]
+    assert any("1 false: nothing there" in line for line in lines)
+
+
+def test_json_holds_every_figure(words, capsys):
+    assert main([*words(ALL_RIGHT), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["map50_95"] == pytest.approx(1)
+    assert found["ar300"] == found["ar1000"] == pytest.approx(1)
+    assert found["classes"][1]["name"] == "gap"
+    assert found["confusion"]["rows_true_columns_found"] == [[2, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert found["operating"]["threshold"] == pytest.approx(0.7)
+    assert found["threshold_chosen"] is True
+
+
+def test_the_output_of_detect_is_judged_too(words, capsys):
+    document = {"images": [entry("a.jpg", ("product", [100, 100, 200, 200])), entry("b.jpg")]}
+    assert main([*words(document), "--json", "--threshold", "0.5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["operating"]["missed"] == 2
+    assert found["threshold_chosen"] is False
+
+
+def test_pictures_beyond_the_data_are_noted(words, capsys):
+    assert main(words({"images": [entry("a.jpg"), entry("b.jpg"), entry("c.jpg")]})) == 0
+    assert "has 1 pictures that are not in" in capsys.readouterr().err
+
+
+def test_many_classes_count_as_one(words, capsys):
+    document = {
+        "labels": ["product"],
+        "images": [
+            entry("a.jpg", ("product", [100, 100, 200, 200]), ("product", [300, 300, 400, 400])),
+            entry("b.jpg"),
+        ],
+    }
+    assert main(words(document)) == 1
+    assert "classes that the detector does not know: gap" in capsys.readouterr().err
+    assert main([*words(document), "--labels", "*=product", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"][0]["boxes"] == 3
+    assert main([*words(document), "--labels", "gap="]) == 0
+    assert "left out           1 gap (as asked)" in capsys.readouterr().out
+
+
+def test_low_scores_can_be_left_out(words, capsys):
+    assert main([*words(ALL_RIGHT), "--json", "--least-score", "0.75"]) == 0
+    assert json.loads(capsys.readouterr().out)["found"] == 2
+
+
+def test_the_report_is_written_and_named(words, shelf, capsys):
+    assert main([*words([result(5, 1, BOX, 0.9)]), "--report", str(shelf / "report.html")]) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert (shelf / "report.html").read_text().count("data:image/jpeg;base64") == 2
+
+
+def test_a_report_without_its_folder_is_said_before_any_work(words, shelf, capsys):
+    assert main([*words(ALL_RIGHT), "--report", str(shelf / "no" / "report.html")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--detections", "found.json"]])
+def test_wrong_operands_are_wrong_usage(more, capsys):
+    operands = ["shelf.json"] if not more else ["default", "shelf.json"]
+    assert main(["evaluate", "detector", *operands, *more]) == 2
+    assert capsys.readouterr().err.startswith("error: evaluate detector: expected")
+
+
+def test_what_is_not_there_is_one_line(words, shelf, capsys):
+    assert main([*words(ALL_RIGHT)[:2], str(shelf / "no.json"), "--detections", str(shelf / "found.json")]) == 1
+    assert main([*words(ALL_RIGHT)[:4], str(shelf / "no.json")]) == 1
+    assert main(["evaluate", "detector", str(shelf / "no.onnx"), str(shelf / "shelf.json")]) == 1
+    err = capsys.readouterr().err
+    assert err.count("error: ") == err.count("\n") == 3
+    assert err.count("no.json") == 2
+    assert "no.onnx" in err
