@@ -43,7 +43,7 @@ def load_site(path: Path | str) -> Site:
         raise ConfigError(f"{path}: expected a mapping with store, catalogue and cameras, found {shown(raw)}")
     faults: list[str] = []
     written: dict[str, str] = {}
-    raw = _fill_variables(raw, "", written, faults)
+    raw = fill_variables(raw, "", written, faults)
     _resolve_paths(raw, path.resolve().parent)
     catalogue_faults: list[str] = []
     if isinstance(raw.get("catalogue"), str):
@@ -69,19 +69,19 @@ def load_site(path: Path | str) -> Site:
     return site
 
 
-def is_file_source(source: str) -> bool:
-    """Whether a camera source names a video file rather than a stream, device or simulator."""
-    return not re.match(r"^([a-z][a-z0-9+.-]*://|usb:|sim:|/dev/)", source, re.IGNORECASE)
+def fill_variables(value: Any, where: str, written: dict[str, str], faults: list[str]) -> Any:
+    """The value with variables filled in.
 
-
-def _fill_variables(value: Any, where: str, written: dict[str, str], faults: list[str]) -> Any:
-    """The value with variables filled in; ``written`` remembers what stood at the paths that held some."""
+    Args:
+        value: of a YAML file; ``${NAME}`` stands for an environment variable, ``${NAME:-default}`` has a default.
+        where: key path of the value.
+        written: remembers what stood at the paths that held some.
+        faults: gets a line for each variable that is not set.
+    """
     if isinstance(value, dict):
-        return {
-            key: _fill_variables(item, f"{where}.{key}".lstrip("."), written, faults) for key, item in value.items()
-        }
+        return {key: fill_variables(item, f"{where}.{key}".lstrip("."), written, faults) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill_variables(item, f"{where}[{index}]", written, faults) for index, item in enumerate(value)]
+        return [fill_variables(item, f"{where}[{index}]", written, faults) for index, item in enumerate(value)]
     if not isinstance(value, str) or not _VARIABLE.search(value):
         return value
     written[where] = value
@@ -97,12 +97,20 @@ def _fill_variables(value: Any, where: str, written: dict[str, str], faults: lis
     return _VARIABLE.sub(fill, value)
 
 
+def is_file_source(source: str) -> bool:
+    """Whether a camera source names a video file rather than a stream, device or simulator."""
+    return not re.match(r"^([a-z][a-z0-9+.-]*://|usb:|sim:|/dev/)", source, re.IGNORECASE)
+
+
 def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
     def absolute(section: Any, key: str) -> None:
         if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
             section[key] = str(folder / section[key])
 
     absolute(raw, "catalogue")
+    models = raw.get("models")
+    if isinstance(models, dict) and models.get("detector") not in {"default", "none"}:
+        absolute(models, "detector")
     for section, key in _PATH_KEYS:
         absolute(raw.get(section), key)
     for _, camera in _mappings(raw.get("cameras")):

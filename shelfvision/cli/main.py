@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect": ("shelfvision.cli.detect:detect", "Find products, gaps and hands in pictures."),
     "calibrate": ("shelfvision.cli.calibrate:calibrate", "Propose a site file from a picture of the shelf."),
     "export": ("shelfvision.cli.export:export", "Write a checkpoint as ONNX with its sidecar, for devices."),
+    "train detector": ("shelfvision.cli.train:detector", "Train a product detector on labelled pictures."),
     "evaluate detector": (
         "shelfvision.cli.evaluate_detector:detector",
         "Judge a detector on labelled pictures.",
@@ -60,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 GROUPS = {
     "data": "Datasets of pictures: check, describe, convert.",
+    "train": "Fit networks to labelled pictures.",
     "evaluate": "Measure how good the results are.",
     "bench": "Measure how fast the parts are.",
     "simulate": "Render shelves and footage, simulate demand; with exact truth.",

@@ -97,6 +97,11 @@ class Training(Generic[Batch]):
             evaluations=sum(self._is_judged(epoch) for epoch in range(self._at.epoch + 1, settings.epochs + 1)),
         )
 
+    def describe(self) -> str:
+        """Where it is, in words."""
+        of_epoch = f" and {self._at.step} steps" if self._at.step else ""
+        return f"{self._at.epoch} of {self._settings.epochs} epochs{of_epoch} are done"
+
     def run(self) -> Outcome:
         """Train to the last epoch, until nothing gets better, or until a signal asks to stop.
 

@@ -1,0 +1,67 @@
+"""Which part of a detector stays as it came, so that few pictures do not spoil what many have taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from shelfvision.errors import TrainingError
+from shelfvision.models.detector import Detector
+
+FEW_PICTURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """What is not trained."""
+
+    stages: int = 0  # of the backbone, from the input on
+    statistics: bool = False  # means and variances of every normalisation
+
+    def apply(self, model: Detector) -> None:
+        """Take the weights of these stages out of training."""
+        for stage in model.stages[: self.stages]:
+            stage.requires_grad_(False)
+
+    def train_mode(self, model: Detector) -> None:
+        """Put the network into training mode, but for what is frozen."""
+        model.train()
+        for stage in model.stages[: self.stages]:
+            stage.eval()
+        if self.statistics:
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+
+
+def choose_freeze(
+    model: Detector,
+    *,
+    stages: int | Literal["auto"],
+    statistics: Literal["auto", "free", "frozen"],
+    pictures: int,
+    trained: Literal["nothing", "backbone", "everything"],
+) -> Freeze:
+    """What to freeze.
+
+    Args:
+        model: the network.
+        stages: early stages of the backbone, or ``auto``: half of them when there are few pictures and it is trained.
+        statistics: of normalisation; ``auto``: frozen when there are few pictures and everything is trained.
+        pictures: to train on.
+        trained: what comes with weights.
+
+    Raises:
+        TrainingError: the backbone has fewer stages.
+    """
+    there = len(nn.ModuleList(model.stages))
+    few = pictures < FEW_PICTURES
+    if stages == "auto":
+        stages = there // 2 if few and trained != "nothing" else 0
+    if stages > there:
+        raise TrainingError(f"model.freeze: the backbone {model.config.backbone} has {there} stages, found {stages}")
+    frozen = statistics == "frozen" or (statistics == "auto" and few and trained == "everything")
+    return Freeze(stages, frozen)
