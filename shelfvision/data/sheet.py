@@ -16,7 +16,7 @@ from shelfvision.data.images import Image, read_image
 from shelfvision.data.input_picture import fit_picture
 from shelfvision.errors import DataError
 
-_CELL = (400, 300)  # pixels of one sample
+_WIDTH, _NARROWEST, _WIDEST = 2000, 400, 1200  # pixels of the sheet and of one sample
 _GAP = 4
 _CAPTION = 18  # pixels
 _GREY = (150, 150, 150)  # of ignore regions
@@ -30,18 +30,21 @@ def labelled_sheet(dataset: Dataset, *, count: int = 24) -> Image:
     Ignore regions are grey; a picture that cannot be read is a cell that says so.
     """
     colours = class_colours(len(dataset.labels))
-    cells = [_cell(dataset, picture, colours) for picture in _chosen(dataset, count)]
-    columns = max(1, round(np.sqrt(len(cells))))
+    chosen = _chosen(dataset, count)
+    columns = max(1, round(np.sqrt(len(chosen))))
+    across = min(max(_WIDTH // columns, _NARROWEST), _WIDEST)
+    size = (across, across * 3 // 4)
+    cells = [_cell(dataset, picture, colours, size) for picture in chosen]
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    width = columns * (_CELL[0] + _GAP) + _GAP
-    height = len(rows) * (_CELL[1] + _CAPTION + _GAP) + _GAP
+    width = columns * (size[0] + _GAP) + _GAP
+    height = len(rows) * (size[1] + _CAPTION + _GAP) + _GAP
     legend = _legend(dataset, colours, width)
     sheet = np.full((legend.shape[0] + height, width, 3), 40, np.uint8)
     sheet[: legend.shape[0]] = legend
     for row, listed in enumerate(rows):
         for column, cell in enumerate(listed):
-            x = _GAP + column * (_CELL[0] + _GAP)
-            y = legend.shape[0] + _GAP + row * (_CELL[1] + _CAPTION + _GAP)
+            x = _GAP + column * (size[0] + _GAP)
+            y = legend.shape[0] + _GAP + row * (size[1] + _CAPTION + _GAP)
             sheet[y : y + cell.shape[0], x : x + cell.shape[1]] = cell
     return sheet
 
@@ -86,30 +89,38 @@ def _chosen(dataset: Dataset, count: int) -> list[LabelledPicture]:
     return [dataset.pictures[index] for index in indices]
 
 
-def _cell(dataset: Dataset, picture: LabelledPicture, colours: Sequence[tuple[int, int, int]]) -> Image:
-    cell = np.full((_CELL[1] + _CAPTION, _CELL[0], 3), 60, np.uint8)
+def _cell(
+    dataset: Dataset, picture: LabelledPicture, colours: Sequence[tuple[int, int, int]], size: tuple[int, int]
+) -> Image:
+    cell = np.full((size[1] + _CAPTION, size[0], 3), 60, np.uint8)
+    view = cell[: size[1]]
     caption = f"{picture.path.name}  {int((~picture.ignore).sum())} boxes"
     try:
         image = read_image(picture.path)
     except DataError:
-        cv2.putText(cell, "cannot be read", (8, _CELL[1] // 2), _FONT, 0.6, _WHITE, 1, cv2.LINE_AA)
+        cv2.putText(cell, "cannot be read", (8, size[1] // 2), _FONT, 0.6, _WHITE, 1, cv2.LINE_AA)
     else:
-        letterbox = Letterbox((image.shape[1], image.shape[0]), _CELL)
-        cell[: _CELL[1]] = fit_picture(image, letterbox)
+        letterbox = Letterbox((image.shape[1], image.shape[0]), size)
+        view[:] = fit_picture(image, letterbox)
         few = len(picture) <= 15
         for box, label, ignore in zip(
             letterbox.to_input(picture.xyxy).round().astype(int), picture.label, picture.ignore, strict=True
         ):
             colour = _GREY if ignore else colours[label]
             first, second = (int(box[0]), int(box[1])), (int(box[2]), int(box[3]))
-            cv2.rectangle(cell[: _CELL[1]], first, second, colour, 1)
+            cv2.rectangle(view, first, second, colour, 1)
             if few and not ignore:
-                place = (first[0] + 2, max(first[1] + 11, 11))
-                cv2.putText(cell, dataset.labels[label], place, _FONT, 0.38, (0, 0, 0), 2, cv2.LINE_AA)
-                cv2.putText(cell, dataset.labels[label], place, _FONT, 0.38, colour, 1, cv2.LINE_AA)
-    cell[_CELL[1] :] = 60
-    cv2.putText(cell, _ascii(caption), (4, _CELL[1] + 13), _FONT, 0.4, _WHITE, 1, cv2.LINE_AA)
+                _name(view, _ascii(dataset.labels[label]), first, colour)
+    cv2.putText(cell, _ascii(caption), (4, size[1] + 13), _FONT, 0.4, _WHITE, 1, cv2.LINE_AA)
     return cell
+
+
+def _name(view: Image, name: str, corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    """Write a class name into the upper left corner of its box."""
+    (width, height), _ = cv2.getTextSize(name, _FONT, 0.36, 1)
+    x, y = max(corner[0], 0), max(corner[1], 0)
+    cv2.rectangle(view, (x, y), (x + width + 3, y + height + 5), colour, cv2.FILLED)
+    cv2.putText(view, name, (x + 2, y + height + 2), _FONT, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _legend(dataset: Dataset, colours: Sequence[tuple[int, int, int]], width: int) -> Image:
