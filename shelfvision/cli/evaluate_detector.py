@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -30,6 +30,8 @@ _REASONS = {
 
 Found = tuple[Sequence["Detections"], tuple[str, ...], bool]
 """Detections of each picture, class names, and whether these are all that the detector knows."""
+Check = Callable[[Sequence[str]], None]
+"""Refuses class names that do not fit the data."""
 
 
 def detector(
@@ -37,7 +39,7 @@ def detector(
         list[str],
         typer.Argument(
             metavar="[MODEL] DATA",
-            help="MODEL: a checkpoint's folder, an .onnx file, or `default`; not with --detections. "
+            help="MODEL: the folder of a checkpoint or training, an .onnx file, or `default`; not with --detections. "
             "DATA: a labelled dataset, file or folder.",
         ),
     ],
@@ -52,9 +54,9 @@ def detector(
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the pictures are, if elsewhere.")] = None,
     split: Annotated[str | None, typer.Option(help="Which split of the data, such as val.")] = None,
     labels: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="MAP", help="Classes that count as others: cola=product,price_tag=,*=product (nothing: left out)."
+            metavar="OLD=NEW", help="A class counts as another, OLD= leaves it out, *=NEW takes all others; repeatable."
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(min=32, max=8192, help="Longer side of the input, pixels.")] = None,
@@ -73,21 +75,27 @@ def detector(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Judge a detector on labelled pictures: COCO averages, counts, calibration, confusion."""
+    from shelfvision.core.detections import Detections
     from shelfvision.data.open_dataset import open_dataset
     from shelfvision.learn.detection_labels import bring_together, parse_mapping
     from shelfvision.learn.detection_metrics import judge
 
     model, data = _operands(words, detections)
-    mapping = None if labels is None else parse_mapping(labels)
+    mapping = parse_mapping(",".join(labels or []))
     if report is not None and not report.parent.is_dir():
         raise UsageError(f"--report {report}: there is no folder {report.parent}")
     dataset = open_dataset(Path(data), images=images, format=data_format, split=split)
+
+    def check(names: Sequence[str]) -> None:
+        """Classes that do not fit are told before the long work, not after it."""
+        bring_together(dataset, [Detections.empty()] * len(dataset), names, mapping)
+
     if detections is not None:
         found, names, complete = _from_file(detections, dataset, least_score)
     elif model != "default" and Path(model).is_dir():
-        found, names, complete = _from_checkpoint(Path(model), dataset, size, least_score)
+        found, names, complete = _from_checkpoint(Path(model), dataset, size, least_score, check)
     else:
-        found, names, complete = _from_onnx(model, dataset, size, least_score, runtime)
+        found, names, complete = _from_onnx(model, dataset, size, least_score, runtime, check)
     judged = bring_together(dataset, found, names, mapping, complete=complete)
     judgement = judge(judged.dataset, judged.found, threshold=threshold)
     title = str(detections or model)
@@ -162,31 +170,65 @@ def _from_file(path: Path, dataset: Dataset, least_score: float) -> Found:
     return [one[one.score >= least_score] for one in read.found], read.labels, read.complete
 
 
-def _from_onnx(model: str, dataset: Dataset, size: int | None, least_score: float, runtime: RuntimeName) -> Found:
+def _from_onnx(
+    model: str, dataset: Dataset, size: int | None, least_score: float, runtime: RuntimeName, check: Check
+) -> Found:
     from shelfvision.data.images import read_image
     from shelfvision.edge.detector import open_detector
 
     network = open_detector(model, runtime=runtime, size=size)
-    network.least_score = max(least_score, network.model.sidecar.thresholds.least)
+    check(network.labels)
+    least = network.model.sidecar.thresholds.least
+    if least_score < least:
+        typer.echo(f"note: {model} gives no box below a score of {least:g}", err=True)
+    network.least_score = max(least_score, least)
     found: list[Detections] = []
-    progress = ProgressLine("detecting")
+    progress = _Progress(len(dataset))
     try:
         for start in range(0, len(dataset), _BATCH):
             some = dataset.pictures[start : start + _BATCH]
             found += network.detect_all([read_image(picture.path) for picture in some])
-            progress.update(len(found) / len(dataset), f"{len(found)} of {len(dataset)} pictures")
+            progress.tell(len(found))
     finally:
         progress.close()
     return found, network.labels, True
 
 
-def _from_checkpoint(folder: Path, dataset: Dataset, size: int | None, least_score: float) -> Found:
+def _from_checkpoint(folder: Path, dataset: Dataset, size: int | None, least_score: float, check: Check) -> Found:
+    from shelfvision.learn.export import find_checkpoint, trained_size
     from shelfvision.learn.predict import predict
     from shelfvision.models.checkpoint import load_checkpoint
 
+    folder = find_checkpoint(folder)
     network = load_checkpoint(folder)
-    found = predict(network, dataset, size=size, batch=_BATCH, least_score=least_score)
+    check(network.config.labels)
+    progress = _Progress(len(dataset))
+    try:
+        found = predict(
+            network,
+            dataset,
+            size=size or trained_size(folder),
+            batch=_BATCH,
+            least_score=least_score,
+            on_progress=progress.tell,
+        )
+    finally:
+        progress.close()
     return found, network.config.labels, True
+
+
+class _Progress:
+    """How many pictures are done."""
+
+    def __init__(self, pictures: int) -> None:
+        self._pictures = pictures
+        self._line = ProgressLine("detecting")
+
+    def tell(self, done: int) -> None:
+        self._line.update(done / max(self._pictures, 1), f"{done} of {self._pictures} pictures")
+
+    def close(self) -> None:
+        self._line.close()
 
 
 def _point(point: OperatingPoint) -> str:

@@ -1,12 +1,18 @@
 """`shelfvision evaluate detector` on files, as a person calls it."""
 
+import hashlib
 import json
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from shelfvision.cli.main import main
+from shelfvision.core.sidecar import InputSpec, Sidecar, Thresholds
+from shelfvision.models.checkpoint import save_checkpoint
+from shelfvision.models.detector import Detector, DetectorConfig
 
 BOX, FAR = [100, 100, 100, 100], [300, 300, 100, 100]
 
@@ -98,7 +104,7 @@ def test_many_classes_count_as_one(words, capsys):
     assert "classes that the detector does not know: gap" in capsys.readouterr().err
     assert main([*words(document), "--labels", "*=product", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"][0]["boxes"] == 3
-    assert main([*words(document), "--labels", "gap="]) == 0
+    assert main([*words(document), "--labels", "gap=", "--labels", "product=thing"]) == 0
     assert "left out           1 gap (as asked)" in capsys.readouterr().out
 
 
@@ -133,3 +139,74 @@ def test_what_is_not_there_is_one_line(words, shelf, capsys):
     assert err.count("error: ") == err.count("\n") == 3
     assert err.count("no.json") == 2
     assert "no.onnx" in err
+
+
+@pytest.fixture
+def onnx_model(tmp_path):
+    """A real ONNX file that finds the same three boxes in every picture, and its sidecar."""
+    boxes = [(100, 100, 200, 200, 0.9, 0), (300, 300, 400, 400, 0.8, 1), (300, 300, 400, 400, 0.6, 0)]
+    rows = np.array([(index, *box) for index in range(8) for box in boxes], np.float32)
+    graph = helper.make_graph(
+        [
+            # the first number of the shape is the batch; the rows of pictures beyond it go
+            helper.make_node("Shape", ["images"], ["batch"], end=1),
+            helper.make_node("Mul", ["batch", "each"], ["end"]),
+            helper.make_node("Slice", ["rows", "begin", "end"], ["detections"]),
+        ],
+        "three",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["b", 3, "h", "w"])],
+        [helper.make_tensor_value_info("detections", TensorProto.FLOAT, ["m", 7])],
+        [
+            numpy_helper.from_array(rows, "rows"),
+            numpy_helper.from_array(np.array([len(boxes)], np.int64), "each"),
+            numpy_helper.from_array(np.array([0], np.int64), "begin"),
+        ],
+    )
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    (tmp_path / "three.onnx").write_bytes(data)
+    sidecar = Sidecar(
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        opset=17,
+        input=InputSpec(size=640),
+        labels=["product", "gap", "hand"],
+        thresholds=Thresholds(least=0.05, score=0.7, overlap=0.65),
+        most=1000,
+        provenance={},
+    )
+    (tmp_path / "three.json").write_text(sidecar.to_json())
+    return tmp_path / "three.onnx"
+
+
+def test_an_onnx_file_is_judged_below_its_own_threshold_too(onnx_model, shelf, capsys):
+    """Right: product and gap in one picture, the weak product in the other; its sidecar would act on 0.7 only."""
+    words = ["evaluate", "detector", str(onnx_model), str(shelf / "shelf.json"), "--runtime", "onnxruntime"]
+    assert main([*words, "--json", "--threshold", "0.5"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["operating"]["right"] == 3
+    assert found["errors"] == {"missed": 0, "background": 1, "class": 2}
+    assert found["classes"][0]["ar300"] == pytest.approx(1)
+    assert "gives no box below a score of 0.05" in captured.err
+
+
+def test_a_checkpoint_is_judged(tmp_path, shelf, capsys):
+    """The folder of a training: its best checkpoint, at the size that it was trained at."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    network = Detector(DetectorConfig(labels=("product", "gap"), neck=(16, 16, 16), head=16))
+    save_checkpoint(tmp_path / "run/best", network, provenance={"size": 64})
+    words = ["evaluate", "detector", str(tmp_path / "run"), str(shelf / "shelf.json"), "--json", "--least-score", "0"]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["boxes"] == 3
+    assert found["found"] > 0
+
+
+def test_a_checkpoint_of_other_classes_is_one_clear_error(tmp_path, shelf, capsys):
+    network = Detector(DetectorConfig(labels=("cat", "dog"), neck=(16, 16, 16), head=16))
+    save_checkpoint(tmp_path / "pets", network, provenance={"size": 64})
+    assert main(["evaluate", "detector", str(tmp_path / "pets"), str(shelf / "shelf.json")]) == 1
+    err = capsys.readouterr().err
+    assert "has boxes of classes that the detector does not know: product, gap; it knows cat, dog" in err
+    assert err.count("\n") == 1
