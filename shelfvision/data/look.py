@@ -48,7 +48,8 @@ def _steps(settings: AugmentSettings) -> list[Any]:
         steps += [
             a.HueSaturationValue(round(36 * settings.colour), round(100 * settings.colour), 0, p=0.5),
             a.PlanckianJitter(
-                temperature_limit=(round(6500 - 3500 * settings.colour), round(6500 + 8500 * settings.colour)),
+                # kelvin; 6,000 is white to albumentations, 3,000 and 15,000 are its ends
+                temperature_limit=(round(6000 - 3000 * settings.colour), round(6000 + 9000 * settings.colour)),
                 p=0.3,
             ),
         ]

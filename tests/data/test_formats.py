@@ -100,7 +100,7 @@ def test_splits_are_written_beside_each_other_and_found_again(name, tmp_path):
         WRITERS[name](dataset, tmp_path / "out", split=split)
     assert dataset_format(tmp_path / "out") == name
     assert sorted(dataset_splits(tmp_path / "out")) == ["train", "val"]
-    with pytest.raises(DataError, match="has the splits .*; say which one to use"):
+    with pytest.raises(DataError, match=r"has the splits .*; say which one to use"):
         open_dataset(tmp_path / "out")
     with pytest.raises(DataError, match="no split test"):
         open_dataset(tmp_path / "out", split="test")
