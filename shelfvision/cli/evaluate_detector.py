@@ -77,11 +77,12 @@ def detector(
     """Judge a detector on labelled pictures: COCO averages, counts, calibration, confusion."""
     from shelfvision.core.detections import Detections
     from shelfvision.data.open_dataset import open_dataset
-    from shelfvision.learn.detection_labels import bring_together, parse_mapping
+    from shelfvision.data.relabel import parse_mapping
+    from shelfvision.learn.detection_labels import bring_together
     from shelfvision.learn.detection_metrics import judge
 
     model, data = _operands(words, detections)
-    mapping = parse_mapping(",".join(labels or []))
+    mapping = parse_mapping(word for one in labels or [] for word in one.split(",") if word.strip())
     if report is not None and not report.parent.is_dir():
         raise UsageError(f"--report {report}: there is no folder {report.parent}")
     dataset = open_dataset(Path(data), images=images, format=data_format, split=split)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from shelfvision.core.detections import Detections, IntArray
 from shelfvision.core.faults import suggestion
 from shelfvision.data.dataset import Dataset
+from shelfvision.data.relabel import ANY, relabel
 from shelfvision.errors import DataError, UsageError
-
-OTHERS = "*"  # in a mapping: every class of the data that the detector does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +25,11 @@ class Judged:
     left_out: dict[str, int]  # true boxes of classes that the mapping leaves out
 
 
-def parse_mapping(text: str) -> dict[str, str | None]:
-    """A mapping as it is written on the command line: ``cola=product,tea=product,price_tag=,*=product``.
-
-    Returns:
-        New name by name; None: left out.
-
-    Raises:
-        UsageError: a part is no ``name=name``, or a name comes twice.
-    """
-    mapping: dict[str, str | None] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, target = (word.strip() for word in part.partition("="))
-        if not name or not equals:
-            raise UsageError(f"--labels: {part!r}: expected NAME=NEWNAME, NAME= to leave it out, or *=NEWNAME")
-        if name in mapping:
-            raise UsageError(f"--labels: {name!r} comes twice")
-        mapping[name] = target or None
-    return mapping
-
-
 def bring_together(
     dataset: Dataset,
     found: Sequence[Detections],
     labels: Sequence[str],
-    mapping: Mapping[str, str | None] | None = None,
+    mapping: Mapping[str, str] | None = None,
     *,
     complete: bool = True,
 ) -> Judged:
@@ -63,8 +42,8 @@ def bring_together(
         dataset: the truth.
         found: detections, with class indices into ``labels``.
         labels: the detector's class names.
-        mapping: new name by name of a class, None to leave the class out; ``OTHERS`` stands for every class of the
-            data that the detector does not know.
+        mapping: new name by name of a class, ``""`` to leave the class out; ``ANY`` stands for every class of the data
+            that the detector does not know.
         complete: whether ``labels`` are all classes of the detector, not only those that it happened to find; a
             class with true boxes that it does not know is then an error, for no detection could ever be right.
 
@@ -75,18 +54,14 @@ def bring_together(
     mapping = mapping or {}
     _check_names(mapping, dataset.labels, labels)
     found_names = [mapping.get(name, name) for name in labels]
-    known = {name for name in found_names if name is not None}
-    true_names = [
-        mapping[name] if name in mapping else mapping[OTHERS] if OTHERS in mapping and name not in known else name
+    known = set(found_names) - {""}
+    targets = {
+        name: mapping.get(name, mapping[ANY] if ANY in mapping and name not in known else name)
         for name in dataset.labels
-    ]
+    }
     boxes = _count(dataset)
-    unknown = [
-        name
-        for name, target in zip(dataset.labels, true_names, strict=True)
-        if target is not None and target not in known and boxes[name]
-    ]
-    names = list(dict.fromkeys(name for name in true_names if name is not None))
+    names = list(dict.fromkeys(filter(None, targets.values())))
+    unknown = [name for name, target in targets.items() if target and target not in known and boxes[name]]
     if unknown and (complete or (known and not known & set(names))):
         raise DataError(
             f"{dataset.source}: has boxes of classes that the detector does not know: {_some(unknown)}; it knows "
@@ -96,8 +71,7 @@ def bring_together(
     if not names:
         raise DataError(f"{dataset.source}: no class is left to judge; it has {_some(dataset.labels)}")
     index = {name: place for place, name in enumerate(names)}
-    true_index = np.array([index.get(name, -1) if name is not None else -1 for name in true_names], np.int64)
-    found_index = np.array([index.get(name, -1) if name is not None else -1 for name in found_names], np.int64)
+    found_index = np.array([index.get(name, -1) for name in found_names], np.int64)
     not_judged: Counter[str] = Counter()
     renamed = []
     for detections in found:
@@ -106,23 +80,14 @@ def bring_together(
         not_judged.update(labels[label] for label in lost.tolist())
         kept = target >= 0
         renamed.append(Detections(detections.xyxy[kept], detections.score[kept], target[kept]))
-    left_out = {name: boxes[name] for name, place in zip(dataset.labels, true_index, strict=True) if place < 0}
-    return Judged(_renamed(dataset, names, true_index), tuple(renamed), dict(not_judged), left_out)
+    left_out = {name: boxes[name] for name, target in targets.items() if not target}
+    return Judged(relabel(dataset, targets), tuple(renamed), dict(not_judged), left_out)
 
 
-def _renamed(dataset: Dataset, names: Sequence[str], true_index: IntArray) -> Dataset:
-    pictures = []
-    for picture in dataset:
-        label = true_index[picture.label] if len(picture) else picture.label
-        kept = label >= 0
-        pictures.append(replace(picture, xyxy=picture.xyxy[kept], label=label[kept], ignore=picture.ignore[kept]))
-    return Dataset(tuple(names), tuple(pictures), dataset.source)
-
-
-def _check_names(mapping: Mapping[str, str | None], *sides: Sequence[str]) -> None:
+def _check_names(mapping: Mapping[str, str], *sides: Sequence[str]) -> None:
     everything = dict.fromkeys(name for side in sides for name in side)
     for name in mapping:
-        if name != OTHERS and name not in everything:
+        if name != ANY and name not in everything:
             raise UsageError(
                 f"--labels: {name!r} is a class of neither the data nor the detector{suggestion(name, everything)}"
             )

@@ -3,7 +3,7 @@
 import pytest
 
 from shelfvision.errors import DataError, UsageError
-from shelfvision.learn.detection_labels import bring_together, parse_mapping
+from shelfvision.learn.detection_labels import bring_together
 from tests.learn.labelled import dataset, found, picture
 
 BOX, FAR = (100, 100, 200, 200), (300, 300, 400, 400)
@@ -21,21 +21,21 @@ def test_equal_names_in_another_order():
 def test_many_classes_of_the_data_count_as_one():
     truth = dataset(picture(BOX, (*FAR, 1), (0, 0, 9, 9, 2)), labels=("cola", "tea", "hand"))
     answers = [found((*BOX, 0.9), (*FAR, 0.8))]
-    judged = bring_together(truth, answers, ["product", "hand"], parse_mapping("*=product"))
+    judged = bring_together(truth, answers, ["product", "hand"], {"*": "product"})
     assert judged.dataset.labels == ("product", "hand")
     assert judged.dataset.pictures[0].label.tolist() == [0, 0, 1]
-    by_name = bring_together(truth, answers, ["product", "hand"], parse_mapping("cola=product, tea=product"))
+    by_name = bring_together(truth, answers, ["product", "hand"], {"cola": "product", "tea": "product"})
     assert by_name.dataset.pictures[0].label.tolist() == [0, 0, 1]
 
 
 def test_classes_of_the_detector_can_be_renamed_too():
-    judged = bring_together(dataset(picture(BOX)), [found((*BOX, 0.9))], ["bottle"], {"bottle": "product", "gap": None})
+    judged = bring_together(dataset(picture(BOX)), [found((*BOX, 0.9))], ["bottle"], {"bottle": "product", "gap": ""})
     assert judged.found[0].label.tolist() == [0]
     assert judged.dataset.labels == ("product",)
 
 
 def test_a_class_can_be_left_out_and_is_counted():
-    judged = bring_together(dataset(picture(BOX, (*FAR, 1))), [found((*BOX, 0.9))], ["product"], parse_mapping("gap="))
+    judged = bring_together(dataset(picture(BOX, (*FAR, 1))), [found((*BOX, 0.9))], ["product"], {"gap": ""})
     assert len(judged.dataset.pictures[0]) == 1
     assert judged.left_out == {"gap": 1}
 
@@ -67,19 +67,6 @@ def test_classes_that_were_only_not_found_are_no_error():
         bring_together(dataset(picture(BOX)), [found((*BOX, 0.9))], ["bottle"], complete=False)
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("cola", "'cola': expected NAME=NEWNAME"),
-        ("=product", "expected NAME=NEWNAME"),
-        ("cola=a,cola=b", "'cola' comes twice"),
-    ],
-)
-def test_a_mapping_that_cannot_be_read_is_wrong_usage(text, fault):
-    with pytest.raises(UsageError, match=fault):
-        parse_mapping(text)
-
-
 def test_a_name_that_neither_side_has_is_wrong_usage():
     with pytest.raises(UsageError, match=r"'prodct' is a class of neither.*did you mean 'product'"):
         bring_together(dataset(picture(BOX)), [found()], ["product"], {"prodct": "product"})
@@ -87,4 +74,4 @@ def test_a_name_that_neither_side_has_is_wrong_usage():
 
 def test_nothing_left_is_an_error():
     with pytest.raises(DataError, match="no class is left to judge"):
-        bring_together(dataset(picture(BOX)), [found()], ["product", "gap"], {"product": None, "gap": None})
+        bring_together(dataset(picture(BOX)), [found()], ["product", "gap"], {"product": None, "gap": ""})
