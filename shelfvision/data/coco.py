@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -24,6 +25,7 @@ from shelfvision.data.text_file import read_json, write_whole
 from shelfvision.errors import DataError
 
 _IGNORED_CATEGORIES = {"ignore", "ignored", "ignored regions", "ignore region"}
+_COCO_LIST = re.compile(rb'"(?:images|annotations|categories)"\s*:\s*\[')
 _MOST_NAMED = 20  # pictures that are tried when the folder of pictures is searched
 
 
@@ -288,6 +290,4 @@ def _looks_like_coco(path: Path) -> bool:
             start = file.read(65_536)
     except OSError:
         return False
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and any(
-        key in start for key in (b'"images"', b'"annotations"', b'"categories"')
-    )
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _COCO_LIST.search(start) is not None

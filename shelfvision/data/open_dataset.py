@@ -40,8 +40,9 @@ def open_dataset(
     found = _find(path, format)
     if split is None and len(found.splits) > 1:
         raise DataError(f"{path}: has the splits {', '.join(found.splits)}; say which one to use")
-    if split is not None and found.splits and split not in found.splits:
-        raise DataError(f"{path}: no split {split}; there are: {', '.join(found.splits)}")
+    if split is not None and split not in found.splits:
+        there = f"there are: {', '.join(found.splits)}" if found.splits else "it is not divided, leave the split out"
+        raise DataError(f"{path}: no split {split}; {there}")
     part = split if split is not None else next(iter(found.splits), None)
     return _READERS[found.format](found, images, part, report)
 
