@@ -141,6 +141,22 @@ class DeviceSection(Section):
         return value
 
 
+class ModelsSection(Section):
+    """Which trained networks the edge device uses."""
+
+    detector: str = Field(
+        default="default",
+        min_length=1,
+        description="default: the package's own where it has one; none; or an ONNX file with its sidecar beside it",
+    )
+    runtime: Literal["auto", "onnxruntime", "openvino"] = Field(
+        default="auto", description="auto: the quicker of those that are installed, measured at the start"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="computing threads; the device's cores when absent"
+    )
+
+
 class SlotSection(Section):
     """The place of one SKU in one camera's picture."""
 
@@ -327,6 +343,7 @@ class Site(Section):
     store: StoreSection
     broker: BrokerSection = BrokerSection()
     device: DeviceSection = DeviceSection()
+    models: ModelsSection = ModelsSection()
     catalogue: list[Product] = Field(
         min_length=1, description="products here, or the path of a CSV with the same columns"
     )

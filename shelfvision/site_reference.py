@@ -27,7 +27,8 @@ twice are faults too.
 
 - `${NAME}` stands for an environment variable, `${NAME:-default}` for one that may be absent. Passwords belong there
   or into files.
-- Relative paths of the catalogue, certificates, keys, password files and videos are taken from the site file's folder.
+- Relative paths of the catalogue, models, certificates, keys, password files and videos are taken from the site file's
+  folder.
 - Ids are letters, digits, `_`, `.` and `-`, at most 64, the first a letter or digit. Camera and slot ids are unique on
   a device.
 - A polygon has 3 to 64 corners inside `size`, and its edges do not cross.

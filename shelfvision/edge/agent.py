@@ -13,6 +13,8 @@ import structlog
 from shelfvision.config import CameraSection, Site
 from shelfvision.core.events import to_utc
 from shelfvision.core.messages import CameraStatus, Health
+from shelfvision.edge.chosen_models import check_models
+from shelfvision.edge.detector_service import DetectorService
 from shelfvision.edge.reports import CameraReport
 from shelfvision.edge.vitals import Vitals
 from shelfvision.edge.worker import CameraWorker
@@ -38,11 +40,13 @@ class Agent:
 
     Raises:
         OutboxError: the outbox cannot be opened.
+        ModelError: the detector that the site asks for cannot be used.
     """
 
     def __init__(self, site: Site, cameras: Sequence[CameraSection]) -> None:
         device = site.device
         self._site = site
+        wanted = check_models(site.models)
         self._outbox = Outbox(
             device.outbox, store=site.store.id, device=device.id, max_bytes=device.outbox_max_mb * 1_000_000
         )
@@ -61,8 +65,11 @@ class Agent:
             raise
         self._vitals = Vitals(device.outbox)
         window = device.presence_window_seconds
+        self._detector = None if wanted is None else DetectorService(site.models)
+        address = None if self._detector is None else self._detector.address
         self.workers = [
-            CameraWorker(camera, presence_window_seconds=window, deliver=self._deliver) for camera in cameras
+            CameraWorker(camera, presence_window_seconds=window, deliver=self._deliver, detector=address)
+            for camera in cameras
         ]
         self._logged: dict[str, tuple[str, str | None]] = {}
         self._health_at = 0.0
@@ -72,6 +79,8 @@ class Agent:
     def startup(self) -> None:
         """Connect in the background and start the cameras' processes; returns at once."""
         self._link.start()
+        if self._detector is not None:
+            self._detector.start()
         moment = to_utc(time.time())
         for worker in self.workers:
             self._link.publish_camera_status(CameraStatus(camera=worker.camera.id, status="starting", since=moment))
@@ -98,6 +107,8 @@ class Agent:
         """Look after everything; ``now`` is monotonic seconds. Called a few times a second."""
         for worker in self.workers:
             worker.step(now)
+        if self._detector is not None:
+            self._detector.step(now)
         if now >= self._health_at:
             self._health_at = now + HEALTH_SECONDS
             self._link.publish_health(self._health())
@@ -110,6 +121,8 @@ class Agent:
         until = min(time.monotonic() + 5.0, deadline)
         for worker in self.workers:
             worker.join(until)
+        if self._detector is not None:
+            self._detector.stop(until)
         self._say_offline()
         self._writer.stop(deadline)
         self._link.stop(deadline)
@@ -120,6 +133,8 @@ class Agent:
         """End the cameras' processes at once; what the outbox holds stays there."""
         for worker in self.workers:
             worker.kill()
+        if self._detector is not None:
+            self._detector.kill()
 
     def _deliver(self, report: CameraReport) -> None:
         """Take a report; called from the workers' threads."""
@@ -132,7 +147,10 @@ class Agent:
             self._say_camera(report.status)
 
     def _health(self) -> Health:
-        processes = [os.getpid(), *(worker.pid for worker in self.workers if worker.pid is not None)]
+        children = [worker.pid for worker in self.workers]
+        if self._detector is not None:
+            children.append(self._detector.pid)
+        processes = [os.getpid(), *(pid for pid in children if pid is not None)]
         return Health(
             device=self._site.device.id,
             at=to_utc(time.time()),

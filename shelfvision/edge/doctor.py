@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from shelfvision.config import CameraSection, Site
+from shelfvision.config import CameraSection, ModelsSection, Site
 from shelfvision.core.findings import Finding
 from shelfvision.edge.address import redact_url
 from shelfvision.edge.camera import check_source, open_camera
+from shelfvision.edge.chosen_models import check_models, open_site_detector
 from shelfvision.edge.frame import Frame
-from shelfvision.errors import CameraError
+from shelfvision.errors import CameraError, ShelfvisionError
 from shelfvision.transport.broker_check import check_broker
 from shelfvision.transport.outbox_check import check_outbox
 
@@ -35,10 +36,28 @@ def examine(site: Site, *, camera_seconds: float = 15.0) -> Iterator[Finding]:
     text = f"store {site.store.id}, device {site.device.id}; cameras: {len(site.cameras)}, slots: {slots}"
     yield Finding.ok("site file", f"{text}, products: {len(site.catalogue)}")
     yield from _cameras(site, camera_seconds)
-    yield Finding.ok("models", "no networks yet: slots are judged by likeness to their own pictures")
+    yield detector(site.models)
     yield from check_broker(site.broker, store=site.store.id, device=site.device.id, delivery=site.device.delivery)
     yield clock()
     yield from check_outbox(site.device.outbox, site.device.outbox_max_mb * 1_000_000)
+
+
+def detector(models: ModelsSection) -> Finding:
+    """Which detector runs here, on what, and how long it takes."""
+    likeness = "slots are judged by likeness to their own pictures"
+    try:
+        file = check_models(models)
+        if file is None:
+            why = "none asked for" if models.detector == "none" else "this installation has no default detector"
+            return Finding.ok("models", f"{why}: {likeness}")
+        loaded = open_site_detector(models)
+        took = loaded.measure()
+    except ShelfvisionError as error:
+        return Finding.fail("models", str(error), "correct `models` in the site file, or copy the model again")
+    name = "default detector" if models.detector == "default" else f"detector {file.path.name}"
+    size, labels = loaded.size, ", ".join(loaded.labels[:6])
+    text = f"{name} {file.sidecar.sha256[:8]} ({labels}) on {loaded.model.runtime}: {took:.0f} ms at {size} pixels"
+    return Finding.ok("models", text)
 
 
 def clock() -> Finding:

@@ -7,23 +7,33 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from shelfvision.core.boxes import centres, coverage
-from shelfvision.core.detections import Detections
+from shelfvision.core.detections import Detections, FloatArray
 from shelfvision.core.planogram import CameraPlan, Slot
 from shelfvision.core.shelf import SlotEvidence
 from shelfvision.edge.frame import Image
-from shelfvision.edge.inference import ActionClassifier, ActionScores, Detector, Recogniser
+from shelfvision.edge.inference import ActionClassifier, ActionScores, Detector, DetectorAwayError, Recogniser
+
+_log = structlog.get_logger(__name__)
+_WORTHWHILE = 0.75  # of a frame's area: less is cut out for the detector, more is not
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSettings:
     """When networks run and what of their answers is believed."""
 
-    every: float = 1.0  # seconds between two looks of the detector at a shelf that does not change
-    least_score: float = 0.35  # of a box
+    every: float = 1.0  # seconds between two runs of the detector at least, however much changes
+    refresh: float = 60.0  # a slot that does not change is looked at again after so many seconds
     detector_trust: float = 0.8  # chance that a count of facings is exact
+    doubtful_trust: float = 0.4  # ... of a count below the slot's facings where no gap accounts for the rest
+    least_gap: float = 0.15  # share of a slot from which gap boxes are believed
+    least_witnessed: float = 2.0  # log-odds from which the pictures of a change that was seen are sure of a facing
+    hand_share: float = 0.1  # of a slot; a hand that covers more makes what is found in it worthless
+    least_crop: int = 640  # pixels of the longer side; what is cut out of a frame for the detector is not smaller
+    crop_around: float = 0.1  # of the slots' common bounds, added around them in that cut-out
     least_recognised: float = 0.5  # score of a crop
     crop_margin: float = 0.05  # of a box's sides, added around a crop
     action_weight: float = 1.5  # of ln(pick-up score / put-back score) in the direction of a change
@@ -35,6 +45,7 @@ class _Seen:
 
     at: float | None = None
     facings: int | None = None
+    trust: float = 0.0
     gap_share: float | None = None
     sku: str | None = None
     sku_trust: float = 0.0
@@ -49,53 +60,79 @@ class NetworkEvidence:
         detector: finds products and gaps, or None.
         recogniser: names crops, or None; it needs a detector.
         settings: see ``EvidenceSettings``.
+
+    Attributes:
+        hands: boxes (n, 4) of the hands that the detector saw last, in pixels of the frame.
     """
 
     plan: CameraPlan
     detector: Detector | None
     recogniser: Recogniser | None
     settings: EvidenceSettings
+    hands: FloatArray = field(init=False, default_factory=lambda: np.zeros((0, 4), np.float32))
     _seen: list[_Seen] = field(init=False)
     _looked_at: float = field(init=False, default=-np.inf)
+    _away: str | None = field(init=False, default=None)  # why the detector did not answer last time
+    _view: tuple[int, int, int, int] = field(init=False)  # part of the frame that the detector sees
 
     def __post_init__(self) -> None:
         self._seen = [_Seen() for _ in self.plan.slots]
+        self._view = view_of(self.plan, self.settings.crop_around, self.settings.least_crop)
 
     def forget(self, index: int) -> None:
         """The slot's picture has changed: what was said of it holds no longer."""
         self._seen[index] = _Seen()
 
     def look(self, image: Image, clear: Sequence[bool], now: float) -> None:
-        """Let the networks see a frame, when a clear slot has not been looked at or the last look is old.
+        """Let the networks see the slots, when a clear one has changed or the last look at it is old.
 
         Args:
             image: the whole frame.
             clear: by slot, whether nothing is in front of it.
             now: time in seconds.
         """
-        if self.detector is None or not any(clear):
+        if self.detector is None or now - self._looked_at < self.settings.every:
             return
-        unseen = any(ok and seen.at is None for ok, seen in zip(clear, self._seen, strict=True))
-        if not unseen and now - self._looked_at < self.settings.every:
+        due = [
+            index
+            for index, (ok, seen) in enumerate(zip(clear, self._seen, strict=True))
+            if ok and (seen.at is None or now - seen.at >= self.settings.refresh)
+        ]
+        if not due:
             return
         self._looked_at = now
-        found = self.detector.detect(image)
-        found = found[found.score >= self.settings.least_score]
+        x1, y1, x2, y2 = self._view
+        try:
+            found = self.detector.detect(image[y1:y2, x1:x2])
+        except DetectorAwayError as error:
+            self._say_away(str(error))
+            return
+        self._away = None
+        found = replace(found, xyxy=found.xyxy + np.array([x1, y1, x1, y1], np.float32))
         names = self.detector.labels
         gaps = np.array([names[label] == "gap" for label in found.label], bool)
         hands = np.array([names[label] == "hand" for label in found.label], bool)
-        products = found[~(gaps | hands)]
-        for index, ok in enumerate(clear):
-            if ok:
-                self._judge(index, image, products, found[gaps], now)
+        self.hands = found[hands].xyxy
+        for index in due:
+            self._judge(index, image, found[~(gaps | hands)], found[gaps], now)
+
+    def _say_away(self, problem: str) -> None:
+        """Tell once that the slots are judged by their pictures alone."""
+        if self._away is None:
+            _log.warning("without the detector for now", camera=self.plan.camera, problem=problem)
+        self._away = problem
 
     def _judge(self, index: int, image: Image, products: Detections, gaps: Detections, now: float) -> None:
-        seen, slot = self._seen[index], self.plan.slots[index]
-        inside = self._inside(slot, products)
-        seen.facings = len(inside)
+        seen, slot, settings = self._seen[index], self.plan.slots[index], self.settings
         bounds = np.array([slot.bounds], np.float64)
-        covered = coverage(bounds, gaps.xyxy) if len(gaps) else np.zeros((1, 1))
-        seen.gap_share = float(min(1.0, covered.sum()))
+        if len(self.hands) and coverage(bounds, self.hands).max() > settings.hand_share:
+            return  # the slot was thought to be clear; look again
+        inside = self._inside(slot, products)
+        share = min(1.0, float(coverage(bounds, gaps.xyxy).sum())) if len(gaps) else 0.0
+        seen.facings, seen.gap_share, seen.trust = len(inside), share, settings.detector_trust
+        if share < settings.least_gap and len(inside) < slot.facings:
+            # what a detector does not find may be there all the same: it does not know every package
+            seen.facings, seen.gap_share, seen.trust = len(inside) or None, None, settings.doubtful_trust
         if self.recogniser is not None and len(inside) and seen.at is None:
             seen.sku, seen.sku_trust = self._name(image, inside, self.recogniser)
         seen.at = now
@@ -126,19 +163,60 @@ class NetworkEvidence:
         x2, y2 = np.ceil(box[2:] + margin).astype(int)
         return image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
 
-    def add(self, index: int, evidence: SlotEvidence) -> SlotEvidence:
-        """A slot's evidence with what the networks said of it."""
+    def add(self, index: int, evidence: SlotEvidence, *, witnessed: bool = False) -> SlotEvidence:
+        """A slot's evidence with what the networks said of it.
+
+        Args:
+            index: of the slot.
+            evidence: from its own picture.
+            witnessed: that picture was compared with the slot's looks before and after a change that was seen; it
+                then knows better than a detector, whose count is left out when it contradicts.
+        """
         seen = self._seen[index]
         if not evidence.clear or seen.at is None:
             return evidence
-        return replace(
-            evidence,
-            detected_facings=seen.facings,
-            detector_trust=self.settings.detector_trust,
-            gap_share=seen.gap_share,
-            seen_sku=seen.sku,
-            sku_trust=seen.sku_trust,
-        )
+        evidence = replace(evidence, seen_sku=seen.sku, sku_trust=seen.sku_trust)
+        if witnessed and self._contradicts(self.plan.slots[index], seen, evidence):
+            return evidence
+        return replace(evidence, detected_facings=seen.facings, detector_trust=seen.trust, gap_share=seen.gap_share)
+
+    def _contradicts(self, slot: Slot, seen: _Seen, evidence: SlotEvidence) -> bool:
+        if evidence.occupied is None or min(map(abs, evidence.occupied)) < self.settings.least_witnessed:
+            return False
+        there = sum(odds > 0 for odds in evidence.occupied)
+        if seen.facings is not None and min(seen.facings, slot.facings) != there:
+            return True
+        return seen.gap_share is not None and abs(seen.gap_share - (1 - there / slot.facings)) > 1 / slot.facings
+
+
+def view_of(plan: CameraPlan, around: float, least: int) -> tuple[int, int, int, int]:
+    """The part of a frame with all slots in it, so that they get more of a network's pixels than in the whole frame.
+
+    Args:
+        plan: the slots.
+        around: share of their common bounds that is added on every side.
+        least: pixels of the longer side, if the frame has so many: a network is not shown an enlarged picture.
+
+    Returns:
+        x1, y1, x2, y2 in whole pixels, ends exclusive.
+    """
+    width, height = plan.frame_size
+    if not plan.slots:
+        return 0, 0, width, height
+    bounds = np.array([slot.bounds for slot in plan.slots])
+    low, high = bounds[:, :2].min(axis=0).astype(float), bounds[:, 2:].max(axis=0).astype(float)
+    margin = around * (high - low)
+    low, high = low - margin, high + margin
+    short = least - float((high - low).max())
+    if short > 0:
+        low, high = low - short / 2, high + short / 2
+    frame = np.array([width, height], float)
+    # what would lie beyond one border is added at the other
+    low, high = low - np.maximum(high - frame, 0), high - np.minimum(low, 0)
+    low, high = np.maximum(np.floor(low), 0), np.minimum(np.ceil(high), frame)
+    if (high - low).prod() > _WORTHWHILE * frame.prod():
+        return 0, 0, width, height
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 @dataclass(slots=True, eq=False)

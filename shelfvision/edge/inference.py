@@ -9,6 +9,11 @@ from typing import Protocol
 from shelfvision.core.detections import Detections
 from shelfvision.core.interactions import Action
 from shelfvision.edge.frame import Image
+from shelfvision.errors import ModelError
+
+
+class DetectorAwayError(ModelError):
+    """The detector cannot be asked now; it may be back soon."""
 
 
 class Detector(Protocol):
@@ -17,7 +22,11 @@ class Detector(Protocol):
     labels: tuple[str, ...]  # class names by index; "gap" is an empty place, "hand" a hand, all others are products
 
     def detect(self, image: Image) -> Detections:
-        """Boxes in pixels of the given BGR picture."""
+        """Boxes in pixels of the given BGR picture.
+
+        Raises:
+            DetectorAwayError: it runs elsewhere and does not answer now.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,9 @@ class CameraPipeline:
         return [
             self._drafter.stock(watch.view.slot, change)
             for index, watch in enumerate(shelf.slots)
-            for change in watch.filter.update(self._networks.add(index, watch.evidence()), now)
+            for change in watch.filter.update(
+                self._networks.add(index, watch.evidence(), witnessed=watch.references.seen is not None), now
+            )
         ]
 
     def _lose(self, now: float) -> None:

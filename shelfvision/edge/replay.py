@@ -12,6 +12,7 @@ from pathlib import Path
 from shelfvision.config import CameraSection, Site
 from shelfvision.core.messages import SlotState
 from shelfvision.edge.annotate import Annotator
+from shelfvision.edge.chosen_models import check_models, open_site_detector
 from shelfvision.edge.frame import Frame
 from shelfvision.edge.partial_file import PartialFile, cannot_write
 from shelfvision.edge.pipeline import CameraPipeline
@@ -71,6 +72,7 @@ def replay(
 
     Raises:
         CameraError: the video cannot be read at all, or its size is not the camera's.
+        ModelError: the detector that the site asks for cannot be used.
         ShelfvisionError: an output cannot be written.
     """
     _check_paths(video, events, annotated)
@@ -103,7 +105,10 @@ class _Run:
     def __init__(self, site: Site, camera: CameraSection, source: VideoFile, film: PartialFile | None) -> None:
         plan = camera.plan()
         self._site, self._source = site, source
-        self._pipeline = CameraPipeline(plan, presence_window_seconds=site.device.presence_window_seconds)
+        detector = None if check_models(site.models) is None else open_site_detector(site.models, repeatable=True)
+        self._pipeline = CameraPipeline(
+            plan, presence_window_seconds=site.device.presence_window_seconds, detector=detector
+        )
         self._epoch = _epoch(site, camera, source)
         self._links: dict[str, str] = {}
         self._seq = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shelfvision.config import CameraSection
 from shelfvision.core.events import EventDraft
 from shelfvision.core.messages import CameraStatus, SlotState
+from shelfvision.edge.detector_client import DetectorAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class CameraJob:
     camera: CameraSection
     presence_window_seconds: float
     run: str  # leads every event key, so that keys stay unique when the process starts anew
+    detector: DetectorAddress | None = None  # the process that detects for all cameras, if there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shelfvision.config import CameraSection
 from shelfvision.core.events import EventData, EventDraft, EventKind, to_utc
 from shelfvision.core.messages import CameraStatus, SlotCondition, SlotState
 from shelfvision.edge.camera_process import run_camera
+from shelfvision.edge.detector_client import DetectorAddress
 from shelfvision.edge.reports import CameraJob, CameraReport
 
 RESTART_WINDOW = 600.0  # seconds in which restarts count towards the pause before the next one
@@ -34,6 +35,7 @@ class CameraWorker:
         camera: what to watch.
         presence_window_seconds: for the pipeline.
         deliver: takes the reports; called from the worker's own thread and from ``step``.
+        detector: the process that detects for all cameras, if there is one.
 
     Attributes:
         finished: the source has ended for good and no process runs any more.
@@ -43,7 +45,12 @@ class CameraWorker:
     """
 
     def __init__(
-        self, camera: CameraSection, *, presence_window_seconds: float, deliver: Callable[[CameraReport], None]
+        self,
+        camera: CameraSection,
+        *,
+        presence_window_seconds: float,
+        deliver: Callable[[CameraReport], None],
+        detector: DetectorAddress | None = None,
     ) -> None:
         self.camera = camera
         self.finished = False
@@ -52,6 +59,7 @@ class CameraWorker:
         self.status: CameraStatus | None = None
         self._window = presence_window_seconds
         self._deliver = deliver
+        self._detector = detector
         self._context = multiprocessing.get_context("spawn")
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
@@ -72,7 +80,7 @@ class CameraWorker:
         """Start the process; returns at once."""
         ours, theirs = self._context.Pipe()
         run = f"{time.time_ns() // 1_000_000:x}"
-        job = CameraJob(self.camera, self._window, run)
+        job = CameraJob(self.camera, self._window, run, self._detector)
         self._process = self._context.Process(
             target=run_camera, args=(job, theirs), name=f"camera-{self.camera.id}", daemon=True
         )
