@@ -11,7 +11,15 @@ import typer
 from shelfvision.cli.main import COMMANDS, build_app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "edge/README.md", "docs/truth-format.md")]
+NAMES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "edge/README.md",
+    "docs/evaluating-detectors.md",
+    "docs/truth-format.md",
+    "training/peers/README.md",
+]
+PAGES = [ROOT / name for name in NAMES]
 
 
 def tracked():

@@ -132,7 +132,10 @@ def table(score: DetectionScore, judged: Judged) -> list[str]:
         f"{_share(score.map75):>6} {_share(score.ar300):>6} {_share(score.ar1000):>6} "
         f"{_share(score.operating.f1):>7} {score.operating.threshold:>5.2f} {score.count.mean_absolute:>11.2f}"
     )
-    chosen = "the best one for these pictures" if score.threshold_chosen else "given"
+    if score.threshold_chosen:
+        chosen = "the best one for these pictures" if score.found and score.boxes else "nothing to choose one by"
+    else:
+        chosen = "given"
     sizes = [f"{name} {_share(part.map50_95)} ({part.boxes} boxes)" for name, part in score.sizes.items() if part.boxes]
     errors = [f"{count} {_REASONS[reason]}" for reason, count in score.errors.items() if count]
     facts = {
