@@ -1,6 +1,6 @@
-"""Splits `freiburg_boxes` as our own training does, each tenth picture of a class held out, and writes it for the peers.
+"""Splits `freiburg_boxes` as our own training does, each tenth picture of a class held out, for the peers.
 
-Run it with the Python that shelfvision is installed in. OUT/coco names the pictures where they are, OUT/yolo links them.
+Run it with the Python that shelfvision is installed in. OUT/coco names the pictures where they are; OUT/yolo has links.
 """
 
 from __future__ import annotations
