@@ -41,8 +41,10 @@ def check_onnx(data: bytes, *, name: str) -> None:
         name: of the file, for messages.
 
     Raises:
-        ModelError: a pickle or an archive (a torch checkpoint), no ONNX, cut off, or with weights in other files.
+        ModelError: empty, a pickle or an archive (a torch checkpoint), no ONNX, cut off, or with weights in other files.
     """
+    if not data:
+        raise ModelError(f"{name}: is empty; copy or export it again")
     if data[:2] in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"} or data[:4] == b"PK\x03\x04":
         raise ModelError(
             f"{name}: a pickle or archive, not ONNX; such files can run code and are never loaded: export the model"
