@@ -112,7 +112,7 @@ class Training(Generic[Batch]):
         signal = 0
         with StopSignals() as stop:
             if settings.evaluate_first and not self._folder.resumes:
-                self._close_epoch()
+                self._on_epoch(self._close_epoch())
             while at.epoch < settings.epochs and not self._is_stale() and not signal:
                 self._task.train()
                 self._pace.begin_epoch()
@@ -121,12 +121,14 @@ class Training(Generic[Batch]):
                     signal = self._processes.most(stop.asked)
                     if signal:
                         break
-                else:
+                if not signal:
                     at.epoch += 1
-                    self._close_epoch()
+                    report = self._close_epoch()
                     at.step, at.sums = 0, {}
-                    signal = self._processes.most(stop.asked)
                 self._folder.save(self._parts, at, self._shaping)
+                if not signal:
+                    self._on_epoch(report)  # what is told is safe
+                    signal = self._processes.most(stop.asked)
         return Outcome(at.epoch, at.best, at.best_epoch, signal if at.epoch < settings.epochs else 0)
 
     def _step(self, batch: Batch) -> None:
@@ -168,8 +170,8 @@ class Training(Generic[Batch]):
             )
         )
 
-    def _close_epoch(self) -> None:
-        """Judge the averaged weights when it is time to, keep the checkpoints, tell how it went."""
+    def _close_epoch(self) -> EpochReport:
+        """Judge the averaged weights when it is time to, keep the checkpoints, log how it went."""
         at = self._at
         scores: dict[str, float | None] = {}
         with self._parts.average.shown():
@@ -194,7 +196,7 @@ class Training(Generic[Batch]):
             seconds=self._pace.epoch_seconds,
         )
         self._folder.log(asdict(report), at.epoch * self._feed.steps)
-        self._on_epoch(report)
+        return report
 
     def _judge(self) -> tuple[dict[str, float | None], float | None]:
         """The first process's scores, None where undefined, and the one that counts, in every process."""

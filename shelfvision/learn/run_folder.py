@@ -49,6 +49,9 @@ class RunFolder:
         if not resume and (self._state.exists() or (path / "log.jsonl").exists()):
             self.close()
             raise TrainingError(f"{path}: holds a training already; go on with --resume, or choose another out folder")
+        if writes and not self.resumes:
+            with self.writing("the log"):
+                (path / "log.jsonl").unlink(missing_ok=True)  # of a training that was killed before its first state
 
     def __enter__(self) -> Self:
         return self

@@ -190,6 +190,26 @@ def test_resuming_where_nothing_is_yet_begins_anew(tmp_path):
     assert outcome.epochs == 1
 
 
+def test_a_training_killed_before_its_first_state_begins_anew(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/log.jsonl").write_text('{"epoch": 1}\n{"epo')
+    train(tmp_path / "run", epochs=2, resume=True)
+    assert [line["epoch"] for line in log(tmp_path / "run")] == [1, 2]
+
+
+def test_what_is_told_of_an_epoch_is_saved_already(tmp_path):
+    """Killed as soon as an epoch is told, nothing of it is lost."""
+
+    def stop(epoch, step):
+        if (epoch, step) == (2, 0):
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "run", before=stop)
+    _, reports = train(tmp_path / "run", resume=True)
+    assert reports[0].epoch == 2
+
+
 def test_two_trainings_in_one_folder_are_refused(tmp_path):
     def intrude(epoch, step):
         if (epoch, step) == (2, 0):
