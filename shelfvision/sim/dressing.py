@@ -188,10 +188,11 @@ def _offer(camera: Camera, slot: ShelfSlot, top: float, rng: np.random.Generator
 def _tray_print(slot: ShelfSlot, width: float, height: float, pixels_per_cm: float) -> Image:
     """The front of a shelf-ready tray: the product's own design on a low strip."""
     design = slot.pack.design
+    # few resolutions and few widths, so that the same tray is painted once for many scenes
+    pixels_per_cm = 2.0 ** round(np.log2(pixels_per_cm))
     wanted = max(round(width * pixels_per_cm), 4)
     if design is None:
         return np.full((max(round(height * pixels_per_cm), 4), wanted, 3), (95, 135, 170), np.uint8)
-    # few widths, so that the same tray is painted once for many scenes
     printed = 5.0 * max(int(min(width, height * 5) / 5), 1)
     picture = np.array(paint_front(design, min(printed, width), height, pixels_per_cm))
     if wanted > picture.shape[1]:

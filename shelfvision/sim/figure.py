@@ -157,7 +157,7 @@ def _projected(bones: Bones, eye_cm: float) -> list[NDArray[np.float64]]:
     ends = np.stack([bones.begin, bones.end]).astype(float)  # (2, bones, 3)
     radii = np.array(bones.radii, float).T
     counts = np.ceil(np.linalg.norm(ends[1] - ends[0], axis=1) / _PIECE_CM).astype(int) + 1
-    found = []
+    found: list[NDArray[np.float64]] = []
     for count in counts.tolist():
         along = np.linspace(0, 1, count)[:, None]
         index = len(found)

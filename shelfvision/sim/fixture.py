@@ -18,6 +18,7 @@ from shelfvision.sim.scene_settings import SceneSettings
 
 BAY_CM = 100.0
 _SHADE_STEPS = 5
+_NEAREST = 8.0  # cm before the lens
 _READABLE = 9  # pixels; lower price tags carry the price alone
 
 
@@ -176,11 +177,10 @@ def paint_surroundings(layer: Layer, camera: Camera, backdrop: Image, floor: Col
     layer.polygon(camera.polygon(level(-2000, 2000, 0.0, far, 600.0)), floor)
     joint = mix(floor, (0, 0, 0), 0.14)
     xs, zs = np.arange(-360, 361, 60.0), np.arange(far, 400.0, 60.0)
-    joints = [level(x, x + 0.6, 0.0, far, 600.0) for x in xs] + [level(-1500, 1500, 0.0, z, z + 0.6) for z in zs]
-    spots, distance = camera.to_canvas(np.stack(joints))
-    layer.polygons(np.clip(spots[distance.min(axis=1) > 8], -20_000, 20_000), joint)
-    for corners in (np.stack(joints)[distance.min(axis=1) <= 8]) if camera.pitch > 5 else ():
-        layer.polygon(camera.polygon(corners), joint)
+    joints = [level(x, x + 0.6, 0.0, far, 600.0) for x in xs]
+    joints += [level(-1500, 1500, 0.0, z, z + 0.6)[[0, 3, 2, 1]] for z in zs]
+    spots, distance = camera.to_canvas(_ahead(camera, np.stack(joints)))
+    layer.polygons(np.clip(spots[distance.min(axis=1) > _NEAREST], -20_000, 20_000), joint)
     if fixture.kind == "table":
         under = camera.polygon(level(fixture.left - 10, fixture.right + 10, 0.0, 8.0, -fixture.depth - 12))
         if len(under) >= 3:
@@ -196,6 +196,19 @@ def paint_surroundings(layer: Layer, camera: Camera, backdrop: Image, floor: Col
         mix(fixture.board_colour, (0, 0, 0), 0.35),
     )
     layer.polygon(camera.polygon(rectangle(fixture.left, fixture.right, 0, fixture.boards[0].top * 0.35, 0.1)), shade)
+
+
+def _ahead(camera: Camera, strips: Points) -> Points:
+    """Strips (n, 4, 3), whose first two corners are one end and last two the other, cut to what is before the lens."""
+    _, distance = camera.to_canvas(strips)
+    cut = strips.copy()
+    for end, other in ((0, 3), (1, 2), (3, 0), (2, 1)):
+        short = _NEAREST + 1.0 - distance[:, end]
+        share = np.clip(short / np.maximum(distance[:, other] - distance[:, end], 1e-6), 0.0, 1.0)[:, None]
+        cut[:, end] = np.where(
+            (short > 0)[:, None], strips[:, end] + share * (strips[:, other] - strips[:, end]), strips[:, end]
+        )
+    return cut
 
 
 def paint_back(layer: Layer, camera: Camera, fixture: Fixture, panel: Image | None) -> None:
@@ -263,9 +276,9 @@ def paint_board(layer: Layer, camera: Camera, fixture: Fixture, board: Board, sh
         for step in range(1, _SHADE_STEPS):
             near = -fixture.depth * (0.25 + 0.75 * step / _SHADE_STEPS)
             darker = mix(shade, (0, 0, 0), 0.6 * shadows * step / _SHADE_STEPS)
-            layer.polygon(camera.polygon(level(fixture.left, fixture.right, y, near, -fixture.depth)), darker)
+            layer.tint(camera.polygon(level(fixture.left, fixture.right, y, near, -fixture.depth)), darker)
         for x in fixture.uprights[1:-1]:
-            layer.polygon(camera.polygon(level(x - 0.15, x + 0.15, y, 0.4, -fixture.depth)), mix(shade, (0, 0, 0), 0.5))
+            layer.tint(camera.polygon(level(x - 0.15, x + 0.15, y, 0.4, -fixture.depth)), mix(shade, (0, 0, 0), 0.5))
     if fixture.rail <= 0:
         front = rectangle(fixture.left, fixture.right, board.top - board.thickness, board.top, 0.4)
         layer.polygon(camera.polygon(front), mix(fixture.board_colour, (0, 0, 0), 0.4))
@@ -293,15 +306,14 @@ def make_panel(fixture: Fixture, pixels_per_cm: float, rng: np.random.Generator)
         return None
     p = float(np.clip(pixels_per_cm, 3.0, 12.0))
     height, width = (max(int(side * p), 8) for side in (fixture.height - fixture.boards[0].top, fixture.bay))
-    panel = np.empty((height, width, 3), np.uint8)
-    panel[:] = fixture.back_colour
     dark = mix(fixture.back_colour, (0, 0, 0), 0.65)
     if fixture.back == "perforated":
         pitch, radius = float(rng.choice((2.5, 3.8, 5.0))), float(rng.choice((0.35, 0.55)))
         hole = np.full((round(pitch * p), round(pitch * p), 3), fixture.back_colour, np.uint8)
         ellipse(hole, (len(hole) / 2, len(hole) / 2), (radius * p, radius * p), dark)
         tiles = -(-height // len(hole)), -(-width // len(hole)), 1
-        return np.ascontiguousarray(np.tile(hole, tiles)[:height, :width])
+        return np.asarray(np.tile(hole, tiles)[:height, :width], np.uint8)
+    panel = np.full((height, width, 3), fixture.back_colour, np.uint8)
     pitch = float(rng.choice((6, 10)))
     for y in np.arange(0, height, pitch * p):
         panel[int(y) : int(y + p)] = dark
@@ -387,9 +399,9 @@ def make_rail(
     """The strip along a board's front edge with a price tag at each of the places ``tags`` (x in cm)."""
     p = pixels_per_cm
     width, height = max(round((reach[1] - reach[0]) * p), 4), max(round(fixture.rail * p), 3)
-    strip = np.empty((height, width, 3), np.uint8)
     ramp = np.interp(np.linspace(0, 1, height), (0, 0.12, 0.2, 0.9, 1), (1.12, 1.1, 0.98, 0.9, 0.6))
-    strip[:] = np.clip(ramp[:, None, None] * np.asarray(fixture.rail_colour, float), 0, 255).astype(np.uint8)
+    column = np.clip(ramp[:, None, None] * np.asarray(fixture.rail_colour, float), 0, 255).astype(np.uint8)
+    strip = np.asarray(cv2.copyMakeBorder(column, 0, 0, 0, width - 1, cv2.BORDER_REPLICATE), np.uint8)
     tag_height = fixture.rail * rng.uniform(0.72, 0.92)
     tag_width = tag_height * rng.uniform(1.3, 2.0)
     for x in tags:

@@ -40,6 +40,11 @@ class Layer:
         cv2.fillPoly(self.image, [points], colour, cv2.LINE_AA, 4)
         cv2.fillPoly(self.ids, [points], 0, cv2.LINE_8, 4)
 
+    def tint(self, corners: NDArray[np.floating], colour: Colour) -> None:
+        """Colour a polygon of what has just been painted with `polygon`."""
+        if len(corners) >= 3:
+            cv2.fillPoly(self.image, [self._local(corners)], colour, cv2.LINE_AA, 4)
+
     def polygons(self, corners: NDArray[np.floating], colour: Colour) -> None:
         """Fill many small polygons (n, k, 2) of the background at once; what belongs to units is left alone."""
         low, high = corners.min(axis=1), corners.max(axis=1)
@@ -81,13 +86,15 @@ class Layer:
 
     def panel(self, picture: Image, matrix: NDArray[np.float64]) -> None:
         """Paint an opaque picture of the background through a map to the canvas, with hard edges; quick."""
-        height, width = self.image.shape[:2]
-        shift = np.array([[1, 0, -self.left], [0, 1, -self.top], [0, 0, 1]], np.float64)
+        placed = self._placed(picture, matrix)
+        if placed is None:
+            return
+        _, (x1, y1, x2, y2), moved = placed
         cv2.warpPerspective(
             picture,
-            shift @ matrix,
-            (width, height),
-            dst=self.image,
+            moved,
+            (x2 - x1, y2 - y1),
+            dst=self.image[y1:y2, x1:x2],
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_TRANSPARENT,
         )
@@ -106,9 +113,10 @@ class Layer:
         local = corners - (self.left + x1, self.top + y1)
         cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
         warped = cv2.warpPerspective(picture, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        target, inverse = self.image[y1:y2, x1:x2], cv2.bitwise_not(mask)
-        kept = cv2.multiply(target, cv2.merge([inverse, inverse, inverse]), scale=1 / 255)
-        cv2.add(kept, cv2.multiply(warped, cv2.merge([mask, mask, mask]), scale=1 / 255), dst=target)
+        target = self.image[y1:y2, x1:x2]
+        inside, rest = (cv2.cvtColor(part, cv2.COLOR_GRAY2BGR) for part in (mask, cv2.bitwise_not(mask)))
+        kept = cv2.multiply(target, rest, scale=1 / 255)
+        cv2.add(kept, cv2.multiply(warped, inside, scale=1 / 255), dst=target)
         np.copyto(self.ids[y1:y2, x1:x2], 0, where=mask >= SEEN)
 
     def sprite(self, sprite: Sprite, matrix: NDArray[np.float64], identity: int, gain: float) -> None:
@@ -121,13 +129,11 @@ class Layer:
             return
         _, (x1, y1, x2, y2), moved = placed
         warped = cv2.warpPerspective(picture, moved, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
-        blue, green, red, mask = cv2.split(warped)
-        colour = cv2.merge([blue, green, red])
-        if gain != 1.0:
-            colour = cv2.convertScaleAbs(colour, alpha=gain)
-        target, inverse = self.image[y1:y2, x1:x2], cv2.bitwise_not(mask)
-        kept = cv2.multiply(target, cv2.merge([inverse, inverse, inverse]), scale=1 / 255)
-        cv2.add(kept, colour, dst=target)
+        mask = cv2.extractChannel(warped, 3)
+        target = self.image[y1:y2, x1:x2]
+        rest = cv2.cvtColor(cv2.bitwise_not(mask), cv2.COLOR_GRAY2BGR)
+        kept = cv2.multiply(target, rest, scale=1 / 255)
+        cv2.addWeighted(cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR), gain, kept, 1.0, 0.0, dst=target)
         np.copyto(self.ids[y1:y2, x1:x2], identity, where=mask >= SEEN)
 
     def _placed(
@@ -180,4 +186,4 @@ class Layer:
         x, y = self.left + x1 - left, self.top + y1 - top
         shade = full[y : y + y2 - y1, x : x + x2 - x1]
         target = self.image[y1:y2, x1:x2]
-        cv2.multiply(target, cv2.merge([cv2.bitwise_not(shade)] * 3), dst=target, scale=1 / 255)
+        cv2.multiply(target, cv2.cvtColor(cv2.bitwise_not(shade), cv2.COLOR_GRAY2BGR), dst=target, scale=1 / 255)

@@ -38,10 +38,10 @@ def make_sprite(
     bgr: Image, cover: NDArray[np.uint8], anchors: NDArray[np.floating], plane: float, turns: bool
 ) -> Sprite:
     """A sprite from its colour (h, w, 3) and cover (h, w), 0 to 255."""
-    alpha = cover
-    colour = cv2.multiply(bgr, cv2.merge([alpha] * 3), scale=1 / 255)
-    pixels = np.asarray(cv2.merge([*cv2.split(colour), alpha]), np.uint8)
-    return Sprite(pixels, anchors.astype(np.float32), plane, turns, float(np.count_nonzero(alpha >= SEEN)))
+    pixels = cv2.cvtColor(cv2.multiply(bgr, cv2.cvtColor(cover, cv2.COLOR_GRAY2BGR), scale=1 / 255), cv2.COLOR_BGR2BGRA)
+    cv2.insertChannel(cover, pixels, 3)
+    seen = float(np.count_nonzero(cover >= SEEN))
+    return Sprite(np.asarray(pixels, np.uint8), anchors.astype(np.float32), plane, turns, seen)
 
 
 def straight(sprite: Sprite) -> Image:

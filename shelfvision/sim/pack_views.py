@@ -11,7 +11,7 @@ from shelfvision.sim.byte_cache import ByteCache
 from shelfvision.sim.pack_sprite import Sprite, straight
 from shelfvision.sim.pictures import Image
 from shelfvision.sim.products import Packaging
-from shelfvision.sim.round_views import Skin, round_sprite, skin_bytes
+from shelfvision.sim.round_views import RoundParts, round_sprite
 from shelfvision.sim.soft_views import flat_sprite
 
 
@@ -36,13 +36,13 @@ def render_view(
         elevation: degrees, positive when the camera looks down. Boxes and round ones.
         turn: degrees by which a round package is turned around its axis; 180 shows the back of any package.
     """
-    return _render(pack, View(pixels_per_cm, azimuth, elevation, turn), ByteCache(0, skin_bytes))
+    return _render(pack, View(pixels_per_cm, azimuth, elevation, turn), RoundParts(0))
 
 
-def _render(pack: Packaging, view: View, skins: ByteCache[Skin]) -> Sprite:
+def _render(pack: Packaging, view: View, kept: RoundParts) -> Sprite:
     pixels_per_cm, azimuth, elevation, turn = view
     if pack.solid == "round":
-        return round_sprite(pack, pixels_per_cm, elevation, turn, skins)
+        return round_sprite(pack, pixels_per_cm, elevation, turn, kept)
     if pack.solid == "flat":
         return flat_sprite(pack, pixels_per_cm, back=abs(turn) > 90)
     return block_sprite(pack, pixels_per_cm, azimuth, elevation, back=abs(turn) > 90)
@@ -63,9 +63,9 @@ class SpriteCache:
 
     def __init__(self, max_bytes: int = 64_000_000) -> None:
         self._sprites: ByteCache[Sprite] = ByteCache(max_bytes, lambda sprite: sprite.pixels.nbytes + 400)
-        self._skins: ByteCache[Skin] = ByteCache(max_bytes // 2, skin_bytes)
+        self._round = RoundParts(max_bytes // 3)
 
     def view(self, pack: Packaging, pixels_per_cm: float, azimuth: float, elevation: float, turn: float) -> Sprite:
         """As ``render_view``, kept."""
         view = View(pixels_per_cm, azimuth, elevation, turn)
-        return self._sprites.get((pack.sku, view), lambda: _render(pack, view, self._skins))
+        return self._sprites.get((pack.sku, view), lambda: _render(pack, view, self._round))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shelfvision.sim.optics import Camera
 from shelfvision.sim.stocking import Place
 
-SMALL = 4.0  # pixels per cm up to which packages are drawn from fewer directions than larger ones
+SMALL = 8.0  # pixels per cm up to which packages are drawn from fewer directions than larger ones
 SIDEWAYS = 58.0  # degrees; seen more from the side than this, a box's front no longer fixes its picture
 CLOSE = 0.27  # a box whose diagonal is a greater part of its distance is drawn in true perspective
 FloatArray = NDArray[np.float64]
@@ -58,7 +58,7 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     around, over = (np.where(level <= SMALL, small, large) for small, large in ((20.0, 15.0), (15.0, 10.0)))
     shown_azimuth = np.where(is_block & ~lying, np.clip(around * np.rint(relative / around), -75.0, 75.0), 0.0)
     shown_elevation = np.where(~is_flat & ~lying, np.clip(over * np.rint(elevation / over), -50.0, 75.0), 0.0)
-    round_turn = np.where((level <= SMALL) & (np.abs(turn) < 30), 0.0, turn)
+    round_turn = np.where((level <= SMALL / 2) & (np.abs(turn) < 30), 0.0, turn)
     shown_turn = np.where(is_round, round_turn, np.where(back, 180.0, 0.0))
 
     facing = np.radians(np.where(is_round, azimuth, own))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,45 +21,81 @@ Skin = tuple[Image, NDArray[np.uint8]]
 _FULL = 16.0  # pixels per cm
 
 
-def round_sprite(
-    pack: Packaging, pixels_per_cm: float, elevation: float, turn: float, skins: ByteCache[Skin]
-) -> Sprite:
-    """A round package, turned around its axis by ``turn`` degrees; ``skins`` keeps unrolled surfaces."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What packages of one outline and material share in one view: all but the print."""
+
+    factor: Image  # (h, w, 3) light on colour, 128 for one
+    white: NDArray[np.uint8]  # (h, w) light on top
+    cover: NDArray[np.uint8]  # (h, w) 0 to 255
+    around: NDArray[np.float32]  # (h, w) share of a full turn from the seam at the back
+    down: NDArray[np.float32]  # (h, w) pixels below the top edge
+    lid: tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]] | None  # where, 0 to 1 across and deep
+    foot: tuple[float, float]  # pixel of the centre of the foot
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        lid = sum(part.nbytes for part in self.lid) if self.lid is not None else 0
+        return self.factor.nbytes + 2 * self.cover.nbytes + 2 * self.around.nbytes + lid
+
+
+class RoundParts:
+    """Unrolled surfaces and forms, kept up to a number of bytes; for one assortment, whose SKUs are its keys."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.skins: ByteCache[Skin] = ByteCache(max_bytes, lambda skin: skin[0].nbytes + skin[1].nbytes)
+        self._forms: ByteCache[Form] = ByteCache(max_bytes, lambda form: form.nbytes)
+
+    def form(self, pack: Packaging, pixels_per_cm: float, elevation: float) -> Form:
+        """The form of a package; those with its outline and material share it."""
+        key = pack.profile, pack.material, pixels_per_cm, elevation
+        return self._forms.get(key, lambda: _form(pack, pixels_per_cm, elevation))
+
+
+def _form(pack: Packaging, pixels_per_cm: float, elevation: float) -> Form:
     view = round_view(pack.profile, pixels_per_cm, elevation)
-    factor, white, shape = round_light(pack.profile, pixels_per_cm, elevation, pack.material)
-    skin, gloss = _skin(pack, pixels_per_cm, skins)
+    factor, white = round_light(view, pack.material)
+    lid = (view.lid, view.lid_x * 0.5 + 0.5, view.lid_z * 0.5 + 0.5) if view.lid.any() else None
+    down = np.maximum((np.float32(pack.size_cm[1]) - view.height) * np.float32(pixels_per_cm), 0)
+    cover = np.round(view.cover * 255).astype(np.uint8)
+    return Form(factor, white, cover, view.turn + np.float32(0.5), down, lid, view.foot)
+
+
+def round_sprite(pack: Packaging, pixels_per_cm: float, elevation: float, turn: float, kept: RoundParts) -> Sprite:
+    """A round package, turned around its axis by ``turn`` degrees."""
+    form = kept.form(pack, pixels_per_cm, elevation)
+    skin, gloss = _skin(pack, pixels_per_cm, kept.skins)
     height = pack.size_cm[1]
     rows = len(gloss)
     around = skin.shape[1]
     # angles beyond the seam are on the other side: the border wraps
-    map_x = (view.turn + np.float32(0.5 - turn / 360.0)) * np.float32(around) - np.float32(0.5)
-    map_y = np.clip((np.float32(height) - view.height) * np.float32(pixels_per_cm), 0, np.float32(rows - 1))
-    shine = cv2.multiply(white, np.take(gloss, map_y.astype(np.int32)), scale=1 / 255)
-    if view.lid.any():
+    map_x = (form.around - np.float32(turn / 360.0)) * np.float32(around) - np.float32(0.5)
+    map_y = np.minimum(form.down, np.float32(rows - 1))
+    shine = cv2.multiply(form.white, gloss.take(map_y.astype(np.int32)), scale=1 / 255)
+    if form.lid is not None:
+        where, across, deep = form.lid
         side = len(skin) - rows
-        np.copyto(map_x, (view.lid_x * 0.5 + 0.5) * (side - 1), where=view.lid)
-        np.copyto(map_y, rows + (view.lid_z * 0.5 + 0.5) * (side - 1), where=view.lid)
+        np.copyto(map_x, across * np.float32(side - 1), where=where)
+        np.copyto(map_y, rows + deep * np.float32(side - 1), where=where)
     pixels = cv2.remap(skin, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    blue, green, red, opacity = cv2.split(pixels)
-    lit = cv2.add(cv2.multiply(cv2.merge([blue, green, red]), factor, scale=1 / 128), cv2.merge([shine] * 3))
-    cover = cv2.multiply(opacity, shape, scale=1 / 255)
+    cover = form.cover
+    if pack.material == "transparent":
+        cover = np.asarray(cv2.multiply(cv2.extractChannel(pixels, 3), cover, scale=1 / 255), np.uint8)
+    lit = cv2.multiply(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), form.factor, scale=1 / 128)
+    lit = cv2.add(lit, cv2.cvtColor(shine, cv2.COLOR_GRAY2BGR))
     radius, up = pack.size_cm[0] / 2, height * np.cos(np.radians(elevation))
-    x, y = view.foot
+    x, y = form.foot
     p = pixels_per_cm
     anchors = np.array(
         [(x - radius * p, y), (x + radius * p, y), (x + radius * p, y - up * p), (x - radius * p, y - up * p)]
     )
-    return make_sprite(np.asarray(lit, np.uint8), np.asarray(cover, np.uint8), anchors, 0.0, turns=True)
+    return make_sprite(np.asarray(lit, np.uint8), cover, anchors, 0.0, turns=True)
 
 
 def round_front(pack: Packaging, pixels_per_cm: float) -> Image:
     """A round package from straight in front, (h, w, 4) BGRA, colour not multiplied by cover."""
-    return straight(round_sprite(pack, pixels_per_cm, 0.0, 0.0, ByteCache(0, skin_bytes)))
-
-
-def skin_bytes(skin: Skin) -> int:
-    """Memory of an unrolled surface."""
-    return skin[0].nbytes + skin[1].nbytes
+    return straight(round_sprite(pack, pixels_per_cm, 0.0, 0.0, RoundParts(0)))
 
 
 def _skin(pack: Packaging, pixels_per_cm: float, skins: ByteCache[Skin]) -> Skin:

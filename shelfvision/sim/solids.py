@@ -10,7 +10,6 @@ the front):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -78,7 +77,6 @@ def _nearest_rings(
     return ring_at.reshape(rows, len(x))
 
 
-@lru_cache(maxsize=160)
 def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> RoundView:
     """The view of a surface of revolution.
 

@@ -30,9 +30,10 @@ from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, ra
 from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
-BLOCK = 60
-VERSION = 2  # of the renderer: a folder begun by another version is not continued
+BLOCK = 120
+VERSION = 3  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
+_PARTS = 6  # of the work for each process, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Store:
             textures=textures,
         )
         self.photographs = list_pictures(textures, "--textures") if textures else []
-        self.cache = SpriteCache(160_000_000)
+        self.cache = SpriteCache(200_000_000)
         self.cast = make_cast(int(rng.integers(2**31)))
 
     def still(self, number: int, *, settings: SceneSettings | None = None) -> Still:
@@ -228,11 +229,12 @@ def _work(out: Path, recipe: Recipe, blocks: dict[int, list[int]], workers: int)
                 _render_to_disk(str(out), recipe, block, number)
                 yield number
         return
-    # a few stills a task: the store of a block is made again in each process that gets a part of it
+    # the store of a block is made again in each process that gets a part of it: parts as large as keeps all at work
+    part = int(np.clip(sum(map(len, blocks.values())) // (_PARTS * workers), 10, BLOCK))
     tasks = [
-        (block, numbers[start : start + 10])
+        (block, numbers[start : start + part])
         for block, numbers in blocks.items()
-        for start in range(0, len(numbers), 10)
+        for start in range(0, len(numbers), part)
     ]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:

@@ -204,14 +204,28 @@ def _make_slot(
                 )
         columns.append(places)
     # shoppers take from any column; the more orderly the shop, the more evenly
-    taken: list[Place] = []
-    while any(columns):
-        left_over = np.array([len(column) for column in columns], float)
-        chances = np.cumsum(left_over ** (3.0 * settings.faced_up + 0.5) * (left_over > 0))
-        taken.append(columns[int(np.searchsorted(chances, rng.random() * chances[-1], side="right"))].pop(0))
-    slot.places = taken
+    slot.places = _taken(columns, 3.0 * settings.faced_up + 0.5, rng)
     slot.count = _stock(slot.capacity, settings.fill, rng)
     return slot
+
+
+def _taken(columns: list[list[Place]], order: float, rng: np.random.Generator) -> list[Place]:
+    """Places in the order in which they are emptied: from a column with chances of its units left to the ``order``."""
+    places: list[Place] = []
+    most = max(len(column) for column in columns)
+    weights = [units**order if units else 0.0 for units in range(most + 1)]
+    for draw in rng.random(sum(len(column) for column in columns)).tolist():
+        rest = draw * sum(weights[len(column)] for column in columns)
+        chosen = None
+        for column in columns:
+            if column:
+                chosen = column
+                rest -= weights[len(column)]
+                if rest < 0:
+                    break
+        if chosen is not None:
+            places.append(chosen.pop(0))
+    return places
 
 
 def _turn(pack: Packaging, settings: SceneSettings, rng: np.random.Generator) -> float:

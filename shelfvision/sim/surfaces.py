@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.pictures import Image, polygon
-from shelfvision.sim.solids import Profile, round_view
+from shelfvision.sim.solids import RoundView
 
 FloatArray = NDArray[np.float32]
 CRINKLES = 14  # different crumpled films kept
@@ -41,25 +41,19 @@ def _round_light(normal: tuple[FloatArray, FloatArray, FloatArray], material: st
     return diffuse.astype(np.float32), (0.34 * shine).astype(np.float32)
 
 
-@lru_cache(maxsize=160)
-def round_light(profile: Profile, pixels_per_cm: float, elevation: float, material: str) -> tuple[Image, Image, Image]:
+def round_light(view: RoundView, material: str) -> tuple[Image, Image]:
     """Light on the view of a surface of revolution, ready to be multiplied and added.
 
     Returns:
-        (h, w, 3) factors with 128 for one, (h, w) white to add, (h, w) cover; all uint8.
+        (h, w, 3) factors with 128 for one, and (h, w) white to add; uint8.
     """
-    view = round_view(profile, pixels_per_cm, elevation)
     colour, white = _round_light(view.normal, material)
     if view.lid.any():
         colour = np.where(view.lid, 1.02, colour).astype(np.float32)
         tilt = 0.1 * np.clip(1 - 3 * np.abs(view.lid_x + 0.4 * view.lid_z), 0, 1)
         white = np.where(view.lid, tilt, white).astype(np.float32)
     factor = np.clip(colour * 128, 0, 255).astype(np.uint8)
-    return (
-        np.asarray(cv2.merge([factor] * 3), np.uint8),
-        np.clip(white * 255, 0, 255).astype(np.uint8),
-        np.round(view.cover * 255).astype(np.uint8),
-    )
+    return np.asarray(cv2.merge([factor] * 3), np.uint8), np.clip(white * 255, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=CRINKLES)
