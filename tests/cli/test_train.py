@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import torch
 
 from shelfvision.cli.main import main
 from shelfvision.models.checkpoint import load_checkpoint, read_description
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--set", "size=64", "--set", "batch=8", "--set", "workers=0", "--set", "device=cpu", "--set", "lr=0.003"]
@@ -99,14 +99,10 @@ def test_a_second_training_starts_from_the_first_and_keeps_classes_by_name(confi
 def test_kill_9_and_resume_give_the_curve_of_an_undisturbed_training(config, tmp_path):
     assert train(config, "--set", "epochs=3") == 0
     cut = tmp_path / "cut"
-    words = [sys.executable, "-m", "shelfvision", "train", "detector", "--config", str(config), *TINY]
-    words += ["--set", "epochs=3", "--set", f"out={cut}"]
-    running = subprocess.Popen(
-        words, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    assert running.stdout.readline().startswith("epoch 1/3")
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+    running = Forked(lambda: train(config, "--set", "epochs=3", "--set", f"out={cut}"))
+    assert running.readline().startswith("epoch 1/3")
+    running.kill()
+    assert running.wait() == -signal.SIGKILL
     done = len(log(cut))
     assert train(config, "--set", "epochs=3", "--set", f"out={cut}", "--resume") == 0
     assert done < 3

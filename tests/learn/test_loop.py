@@ -1,21 +1,22 @@
 """The training loop with a toy task: what it keeps, how it resumes, when it stops."""
 
+import functools
 import json
 import math
+import os
 import resource
 import signal
-import subprocess
+import socket
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 
 from shelfvision.errors import TrainingError
+from shelfvision.learn.distributed import join_processes
+from tests.forked import Forked
 from tests.learn.toy import CurveTask, log, train
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -124,37 +125,37 @@ def test_an_error_in_mid_epoch_loses_that_epoch_only_and_the_curve_is_the_same(t
 
 
 class LockStep:
-    """The toy as a process of its own that takes a step when told to."""
+    """The toy in a process of its own that takes a step when told to."""
 
-    def __init__(self, out, *words):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.learn.toy", str(out), "--lock-step", *words],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, out, **options):
+        def before(epoch, step):
+            sys.stdout.write(f"{epoch} {step}\n")
+            sys.stdin.readline()
+
+        def work():
+            outcome, _ = train(out, before=before, **options)
+            return 128 + outcome.signal if outcome.signal else 0
+
+        self.child = Forked(work)
 
     def run_until(self, epoch, step):
         """Let it go on until it is about to take this step."""
-        while self.process.stdout.readline() != f"{epoch} {step}\n":
-            self.process.stdin.write("\n")
-            self.process.stdin.flush()
+        while self.child.readline() != f"{epoch} {step}\n":
+            self.child.tell()
 
     def run_on(self):
-        self.process.communicate("\n" * 1000, timeout=60)
-        return self.process.returncode
+        self.child.tell("\n" * 1000)
+        return self.child.wait()
 
 
 def test_kill_9_in_mid_epoch_and_resume_give_the_curve_of_an_undisturbed_run(tmp_path):
     train(tmp_path / "whole")
     first = LockStep(tmp_path / "cut")
     first.run_until(2, 4)
-    first.process.kill()
-    first.process.communicate()
+    first.child.kill()
+    assert first.child.wait() == -signal.SIGKILL
     assert [line["epoch"] for line in log(tmp_path / "cut")] == [1]
-    assert LockStep(tmp_path / "cut", "--resume").run_on() == 0
+    assert LockStep(tmp_path / "cut", resume=True).run_on() == 0
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
@@ -164,7 +165,7 @@ def test_ctrl_c_keeps_the_steps_of_the_epoch_and_exits_130(tmp_path):
     train(tmp_path / "whole")
     first = LockStep(tmp_path / "cut")
     first.run_until(3, 2)
-    first.process.send_signal(signal.SIGINT)
+    first.child.kill(signal.SIGINT)
     assert first.run_on() == 130
     steps = []
     _, reports = train(tmp_path / "cut", resume=True, before=lambda *at: steps.append(at))
@@ -270,26 +271,49 @@ def test_the_state_of_another_network_is_refused(tmp_path):
         train(tmp_path / "run", epochs=1, task=CurveTask(noisy=False), resume=True)
 
 
-def torchrun(out, *words):
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-            *("-m", "tests.learn.toy", str(out), *words),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-
-
-def test_two_processes_have_the_curve_of_one(tmp_path):
+def test_two_processes_have_the_curve_of_one(tmp_path, monkeypatch):
     """Same batches, each split in two, gradients averaged; without batch statistics only rounding differs."""
-    done = torchrun(tmp_path / "two", "--steady")
-    assert done.returncode == 0, done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("MASTER_PORT", str(server.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def work(rank):
+        os.environ["RANK"] = str(rank)
+        with join_processes("cpu") as processes:
+            train(tmp_path / "two", task=CurveTask(noisy=False), processes=processes)
+        return 0
+
+    children = [Forked(functools.partial(work, rank)) for rank in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
     train(tmp_path / "one", task=CurveTask(noisy=False))
     for one, two in zip(log(tmp_path / "one"), log(tmp_path / "two"), strict=True):
         for name, value in one["losses"].items():
             assert math.isclose(two["losses"][name], value, rel_tol=1e-4), name
         assert math.isclose(two["scores"]["fit"], one["scores"]["fit"], rel_tol=1e-3)
+
+
+def test_a_signal_stops_all_processes_at_the_same_step(tmp_path, monkeypatch):
+    """One of two gets it: both end, and the training can be resumed by one alone."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("MASTER_PORT", str(server.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def work(rank):
+        os.environ["RANK"] = str(rank)
+
+        def before(epoch, step):
+            if rank == 1 and (epoch, step) == (2, 3):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with join_processes("cpu") as processes:
+            outcome, _ = train(tmp_path / "two", processes=processes, before=before)
+        return outcome.signal
+
+    children = [Forked(functools.partial(work, rank)) for rank in range(2)]
+    assert [child.wait() for child in children] == [signal.SIGTERM, signal.SIGTERM]
+    steps = []
+    train(tmp_path / "two", resume=True, before=lambda *at: steps.append(at))
+    assert [line["epoch"] for line in log(tmp_path / "two")] == [1, 2, 3, 4]
+    assert steps[:5] == [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]  # passed over up to the fourth

@@ -1,17 +1,12 @@
-"""A task so small that the training loop itself is what takes time: a curve to be fitted.
+"""A task so small that the training loop itself is what takes time: a curve to be fitted."""
 
-As a program it trains in lock-step with its parent: before each step it says where it is and waits for a line.
-"""
-
-import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from shelfvision.learn.distributed import Processes, join_processes
+from shelfvision.learn.distributed import Processes
 from shelfvision.learn.loop import Training
 from shelfvision.learn.loop_settings import LoopSettings
 from shelfvision.learn.run_folder import RunFolder
@@ -117,33 +112,3 @@ def train(out, *, task=None, resume=False, processes=None, before=None, **change
 
 def log(out):
     return [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--steady", action="store_true", help="no batch statistics and no dropout")
-    parser.add_argument("--lock-step", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-
-    def before(epoch, step):
-        if options.lock_step:
-            sys.stdout.write(f"{epoch} {step}\n")
-            sys.stdout.flush()
-            sys.stdin.readline()
-
-    with join_processes("cpu") as processes:
-        outcome, _ = train(
-            options.out,
-            task=CurveTask(noisy=not options.steady),
-            resume=options.resume,
-            processes=processes,
-            before=before,
-        )
-    return 128 + outcome.signal if outcome.signal else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
