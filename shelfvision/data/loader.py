@@ -6,6 +6,7 @@ and n processes with a batch of b see together the pictures that one process wit
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -58,12 +59,15 @@ class Loader:
         Raises:
             DataError: a picture cannot be read or is not what its annotation says.
         """
+        if self._workers:
+            # The workers are the parallel part. OpenCV's own threads must end here: a fork leaves a worker with their
+            # locks but without them, and it waits for ever when it uses or ends them.
+            cv2.setNumThreads(1)
         loader: DataLoader[Any] = DataLoader(
             self._samples,
             batch_sampler=cast("Any", self._plan),  # what it yields is what the dataset is asked for
             num_workers=self._workers,
             collate_fn=_collate,
-            worker_init_fn=_begin_worker,
             generator=torch.Generator(),  # else each pass would draw from, and so change, torch's own
         )
         for packed in loader:
@@ -190,6 +194,7 @@ def _pasted(labels: Sequence[str]) -> frozenset[int]:
 
 def _begin_worker(_number: int) -> None:
     cv2.setNumThreads(1)  # the workers are the parallel part
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches them too; the trainer ends them
 
 
 def _collate(prepared: list[_Prepared | ShelfvisionError]) -> Any:
