@@ -130,10 +130,17 @@ def convert(
     reference: Annotated[
         bool, typer.Option("--reference", help="Name the pictures where they are; not for YOLO.")
     ] = False,
+    no_broken: Annotated[
+        bool,
+        typer.Option(
+            "--without-broken", help="Leave out pictures that cannot be read and empty boxes; cut boxes at the border."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier conversion in the folder.")] = False,
     as_json: _Json = False,
 ) -> int:
     """Write a dataset with all its splits in another format; says what that format cannot hold."""
+    from shelfvision.data.clean import without_broken
     from shelfvision.data.convert import convert as convert_dataset
     from shelfvision.data.placing import Placing
     from shelfvision.data.relabel import parse_mapping
@@ -142,8 +149,15 @@ def convert(
         raise UsageError("--link, --copy and --reference exclude each other; give one")
     placing = Placing.COPY if copy else Placing.REFERENCE if reference else Placing.LINK
     mapping = parse_mapping(labels or [])
+    findings: list[Finding] = []
+    splits = _read_splits(path, images, format_name, split, findings if no_broken else None)
+    left_out = [f"left out: {one.message}" for one in findings]
+    if no_broken:
+        for name, dataset in splits.items():
+            splits[name], notes = without_broken(dataset)
+            left_out += notes
     done = convert_dataset(
-        _read_splits(path, images, format_name, split, None),
+        splits,
         out,
         to=to.value,
         placing=placing,
@@ -157,14 +171,14 @@ def convert(
             "classes": list(done.labels),
             "pictures": done.pictures,
             "boxes": done.boxes,
-            "notes": list(done.notes),
+            "notes": [*left_out, *done.notes],
         }
         print(json.dumps(document, indent=2))
         return 0
     for name, pictures in done.pictures.items():
         print(f"{out}{f' {name}' if name else ''}: {pictures} pictures, {done.boxes[name]} boxes as {to.value}")
     print(f"classes: {', '.join(done.labels)}")
-    for note in done.notes:
+    for note in (*left_out, *done.notes):
         print(f"note: {note}")
     return 0
 

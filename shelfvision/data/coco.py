@@ -81,7 +81,7 @@ def write_coco(
     """
     paths = [picture.path for picture in dataset]
     if placing is Placing.REFERENCE:
-        names = [str(path.resolve()) for path in paths]
+        names = [str(path.absolute()) for path in paths]
     else:
         names = picture_names(paths)
         place(paths, folder / "images" / (split or ""), names, placing)

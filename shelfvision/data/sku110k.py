@@ -98,7 +98,7 @@ def write_sku110k(
     kept = [picture for picture in dataset if not picture.ignore.all()]
     paths = [picture.path for picture in kept]
     if placing is Placing.REFERENCE:
-        names = [str(path.resolve()) for path in paths]
+        names = [str(path.absolute()) for path in paths]
     else:
         # all splits share one folder, as in the original
         names = [name if split is None else f"{part}_{name}" for name in picture_names(paths)]

@@ -238,7 +238,7 @@ def _taken_elsewhere(folder: Path, split: str, name: str) -> bool:
 def _document(dataset: Dataset, picture: LabelledPicture, name: str, placing: Placing) -> str:
     lines = ["<annotation>", "  <folder>JPEGImages</folder>", f"  <filename>{escape(name)}</filename>"]
     if placing is Placing.REFERENCE:
-        lines.append(f"  <path>{escape(str(picture.path.resolve()))}</path>")
+        lines.append(f"  <path>{escape(str(picture.path.absolute()))}</path>")
     width, height = picture.size
     lines.append(f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>")
     for box, label, ignore in zip(picture.xyxy.tolist(), picture.label, picture.ignore, strict=True):

@@ -161,3 +161,20 @@ def test_mistakes_are_one_clear_error_and_leave_nothing(good, tmp_path, capsys, 
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_broken_pictures_and_boxes_can_be_left_out(good, tmp_path, capsys):
+    document = json.loads((good / "annotations.json").read_text())
+    document["annotations"][2]["bbox"] = [50, 40, 100, 100]
+    document["annotations"][3]["bbox"] = [70, 10, 20, 20]
+    (good / "annotations.json").write_text(json.dumps(document))
+    broken = good / "images/000.png"
+    broken.write_bytes(broken.read_bytes()[:-20])
+    assert run("convert", good, "--to", "coco", "--out", tmp_path / "new", "--without-broken") == 0
+    out = capsys.readouterr().out
+    assert "000.png: the PNG file is cut off" in out
+    assert "1 boxes without area" in out
+    dataset = open_dataset(tmp_path / "new")
+    assert [one.path.name for one in dataset] == ["001.png", "002.png"]
+    assert dataset.pictures[0].xyxy.tolist() == [[50, 40, 64, 48]]
+    assert run("check", tmp_path / "new") == 0
