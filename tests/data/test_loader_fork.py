@@ -8,6 +8,8 @@ import sys
 CODE = """
 import cv2, numpy as np, sys
 from pathlib import Path
+from shelfvision.data.augment_settings import AUGMENT_OFF
+from shelfvision.data.dataset import Dataset, LabelledPicture
 from shelfvision.data.loader import training_loader
 cv2.setNumThreads(4)
 big = np.random.default_rng(0).integers(0, 255, (2000, 3000, 3), np.uint8)
@@ -17,7 +19,8 @@ path = Path(sys.argv[1])
 cv2.imwrite(str(path), big[:90, :120])
 none = np.zeros(0, np.int64)
 picture = LabelledPicture(path, (120, 90), np.zeros((0, 4), np.float32), none, none.astype(bool))
-loader = training_loader(Dataset(("a",), (picture,) * 4), size=64, batch=2, augment=AUGMENT_OFF, seed=0, epoch=0, workers=2)
+data = Dataset(("a",), (picture,) * 4)
+loader = training_loader(data, size=64, batch=2, augment=AUGMENT_OFF, seed=0, epoch=0, workers=2)
 print(sum(len(batch.indices) for batch in loader))
 """
 
