@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
 
 import numpy as np
@@ -54,7 +55,7 @@ class RemoteDetector:
             if not connection.poll(ANSWER_SECONDS):
                 raise TimeoutError(f"no answer within {ANSWER_SECONDS:g} s")
             answer = connection.recv_bytes()
-        except (OSError, EOFError, ValueError) as error:  # a process that died, is not there yet, or hangs
+        except (OSError, EOFError, ValueError, AuthenticationError) as error:  # it died, is not there yet, or hangs
             self.close()
             raise DetectorAwayError(f"the detector does not answer: {error or type(error).__name__}") from None
         if answer[:1] != GOOD:

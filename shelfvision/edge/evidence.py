@@ -130,9 +130,11 @@ class NetworkEvidence:
         inside = self._inside(slot, products)
         share = min(1.0, float(coverage(bounds, gaps.xyxy).sum())) if len(gaps) else 0.0
         seen.facings, seen.gap_share, seen.trust = len(inside), share, settings.detector_trust
-        if share < settings.least_gap and len(inside) < slot.facings:
-            # what a detector does not find may be there all the same: it does not know every package
-            seen.facings, seen.gap_share, seen.trust = len(inside) or None, None, settings.doubtful_trust
+        if share < settings.least_gap:
+            seen.gap_share = None  # that no gap is found says nothing that the count does not say
+            if len(inside) < slot.facings:
+                # what a detector does not find may be there all the same: it does not know every package
+                seen.facings, seen.trust = len(inside) or None, settings.doubtful_trust
         if self.recogniser is not None and len(inside) and seen.at is None:
             seen.sku, seen.sku_trust = self._name(image, inside, self.recogniser)
         seen.at = now

@@ -10,8 +10,11 @@ import pytest
 from shelfvision.core.detections import Detections
 from shelfvision.core.events import EventDraft
 from shelfvision.core.messages import SlotCondition
+from shelfvision.core.planogram import CameraPlan, Slot
+from shelfvision.core.shelf import SlotEvidence
+from shelfvision.edge.evidence import EvidenceSettings, NetworkEvidence, view_of
 from shelfvision.edge.frame import Image
-from shelfvision.edge.inference import ActionScores, Recognition
+from shelfvision.edge.inference import ActionScores, DetectorAwayError, Recognition
 from shelfvision.edge.pipeline import CameraPipeline
 from tests.edge.shelf_footage import ShelfFootage
 
@@ -121,3 +124,154 @@ def test_an_action_classifier_does_not_overrule_what_plainly_went():
     classifier = FixedClassifier(ActionScores(touch=0.1, pick_up=0.3, put_back=0.5))
     events, _ = run(footage, 6, actions=classifier)
     assert [event.kind for event in events if event.data.slot == "s2"][:1] == ["pick_up"]
+
+
+class TestHowFarADetectorIsBelieved:
+    """It knows many packages, not all: what it does not find proves nothing, a gap that it sees does."""
+
+    @staticmethod
+    def added(detector, evidence=None, *, facings=(2,), witnessed=False):
+        footage = ShelfFootage(facings=facings, per_board=1, seed=1, fps=5)
+        networks = NetworkEvidence(footage.plan, detector, None, EvidenceSettings())
+        networks.look(np.zeros((360, 640, 3), np.uint8), [True] * len(facings), 1.0)
+        return networks.add(0, evidence or SlotEvidence(clear=True), witnessed=witnessed)
+
+    @staticmethod
+    def cells():
+        return boxes_of(ShelfFootage(facings=(2,), per_board=1, seed=1, fps=5))
+
+    def test_a_full_count_is_believed(self):
+        added = self.added(FixedDetector(self.cells(), [0, 0]))
+        assert (added.detected_facings, added.gap_share) == (2, None)
+        assert added.detector_trust == EvidenceSettings().detector_trust
+
+    def test_nothing_found_says_nothing(self):
+        added = self.added(FixedDetector([], []))
+        assert (added.detected_facings, added.gap_share) == (None, None)
+
+    def test_a_low_count_without_a_gap_is_doubted(self):
+        added = self.added(FixedDetector(self.cells()[:1], [0]))
+        assert (added.detected_facings, added.gap_share) == (1, None)
+        assert added.detector_trust == EvidenceSettings().doubtful_trust
+
+    def test_a_low_count_with_a_gap_is_believed(self):
+        added = self.added(FixedDetector(self.cells(), [0, 1]))
+        assert added.detected_facings == 1
+        assert added.gap_share == pytest.approx(0.5, abs=0.15)
+        assert added.detector_trust == EvidenceSettings().detector_trust
+
+    def test_a_hand_in_the_slot_makes_the_look_worthless(self):
+        cells = self.cells()
+        added = self.added(FixedDetector([*cells, cells[0]], [1, 1, 2]))
+        assert added.detected_facings is None
+
+    @pytest.mark.parametrize(("occupied", "kept"), [((5.0, 5.0), False), ((5.0, 0.5), True), ((5.0, -5.0), True)])
+    def test_a_change_that_was_seen_outweighs_a_count_that_contradicts(self, occupied, kept):
+        detector = FixedDetector(self.cells(), [0, 1])
+        evidence = SlotEvidence(clear=True, occupied=occupied)
+        assert (self.added(detector, evidence, witnessed=True).detected_facings is not None) is kept
+        assert self.added(detector, evidence).detected_facings == 1, "a first guess does not"
+
+
+def test_the_detector_runs_on_change_and_no_more_often_than_it_may():
+    footage = ShelfFootage(seed=1, fps=5)
+    detector = FixedDetector(boxes_of(footage), [0] * 4)
+    settings = EvidenceSettings(every=1.0, refresh=60.0)
+    networks = NetworkEvidence(footage.plan, detector, None, settings)
+    image = np.zeros((360, 640, 3), np.uint8)
+    for step in range(300):
+        networks.look(image, [True] * 4, step / 5)
+    assert detector.calls == 1, "nothing changed for a minute"
+    for step in range(300, 310):
+        networks.forget(step % 4)
+        networks.look(image, [True] * 4, step / 5)
+    assert detector.calls == 3, "changes every 0.2 s, a look a second"
+    networks.forget(0)
+    networks.look(image, [False] * 4, 100.0)
+    assert detector.calls == 3, "not while something is in front"
+    networks.look(image, [True] * 4, 130.0)
+    assert detector.calls == 4
+
+
+def test_a_detector_that_is_away_is_asked_again_and_holds_nothing_up():
+    footage = ShelfFootage(seed=1, fps=5)
+    detector = FixedDetector(boxes_of(footage), [0] * 4)
+    fine = detector.detect
+    networks = NetworkEvidence(footage.plan, detector, None, EvidenceSettings())
+    image = np.zeros((360, 640, 3), np.uint8)
+
+    def away(_):
+        raise DetectorAwayError("gone")
+
+    detector.detect = away
+    networks.look(image, [True] * 4, 0.0)
+    assert networks.add(0, SlotEvidence(clear=True)).detected_facings is None
+    detector.detect = fine
+    networks.look(image, [True] * 4, 1.0)
+    assert networks.add(0, SlotEvidence(clear=True)).detected_facings == 1
+
+
+def plan_with(size, *boxes):
+    slots = tuple(
+        Slot(f"s{index}", ((x1, y1), (x2, y1), (x2, y2), (x1, y2)), "sku")
+        for index, (x1, y1, x2, y2) in enumerate(boxes)
+    )
+    return CameraPlan("cam", size, slots)
+
+
+@pytest.mark.parametrize(
+    ("size", "boxes", "view"),
+    [
+        ((640, 360), [(100, 100, 140, 180)], (0, 0, 640, 360)),  # no pixels to win
+        ((1920, 1080), [(0, 0, 1900, 1000)], (0, 0, 1920, 1080)),
+        ((1920, 1080), [(800, 400, 900, 500)], (530, 130, 1170, 770)),  # never enlarged
+        ((1920, 1080), [(0, 0, 100, 100)], (0, 0, 640, 640)),  # what lies beyond the border is added at the other side
+        ((3840, 2160), [(500, 500, 900, 900), (1500, 700, 1900, 1500)], (360, 400, 2040, 1600)),
+        ((1920, 1080), [], (0, 0, 1920, 1080)),
+    ],
+)
+def test_the_detector_sees_the_slots_not_the_whole_frame(size, boxes, view):
+    assert view_of(plan_with(size, *boxes), 0.1, 640) == view
+
+
+def test_boxes_of_the_part_that_it_sees_are_put_back_into_the_frame():
+    plan = plan_with((1920, 1080), (800, 400, 900, 500))
+    seen = []
+
+    class Part:
+        labels = ("product",)
+
+        def detect(self, image):
+            seen.append(image.shape)
+            return Detections(
+                np.array([[280, 280, 360, 360]], np.float32), np.array([0.9], np.float32), np.zeros(1, np.int64)
+            )
+
+    networks = NetworkEvidence(plan, Part(), None, EvidenceSettings())
+    networks.look(np.zeros((1080, 1920, 3), np.uint8), [True], 0.0)
+    assert seen == [(640, 640, 3)]
+    assert networks.add(0, SlotEvidence(clear=True)).detected_facings == 1
+
+
+@pytest.mark.parametrize("kind", ["blind", "always full", "noise"])
+def test_a_bad_detector_does_not_spoil_what_is_seen_to_happen(kind):
+    """The events of a pick-up that empties a slot are those without a detector."""
+
+    def events(**networks):
+        footage = ShelfFootage(seed=1)
+        footage.reach("pick", 2, 2)
+        return [(event.kind, event.data.slot) for event in run(footage, 8, **networks)[0]]
+
+    cells = boxes_of(ShelfFootage(seed=1))
+    rng = np.random.default_rng(0)
+    detector = FixedDetector([], []) if kind == "blind" else FixedDetector(cells, [0] * len(cells))
+    if kind == "noise":
+
+        def detect(image):
+            kept = rng.random(len(cells)) < 0.5
+            return detector.answer[np.asarray(kept)]
+
+        detector.detect = detect
+    expected = events()
+    assert ("stockout", "s2") in expected
+    assert events(detector=detector) == expected

@@ -10,10 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+from shelfvision.core.detections import Detections
 from shelfvision.core.events import EventDraft
 from shelfvision.core.messages import SlotCondition
 from shelfvision.core.planogram import CameraPlan, Slot
+from shelfvision.edge.default_models import has_default
+from shelfvision.edge.detector import open_detector
 from shelfvision.edge.frame import Frame, Image
+from shelfvision.edge.inference import Detector
 from shelfvision.edge.pipeline import CameraPipeline
 
 CLIP = Path(os.environ.get("SHELFVISION_DATA", "../shared/data")) / "bottles" / "bottles.mp4"
@@ -67,9 +71,12 @@ def plan(size: tuple[int, int] = (640, 360), place: Place = lambda x, y: (x, y))
 
 
 def run(
-    images: Iterable[Image], frames_apart: int = 1, camera: CameraPlan | None = None
+    images: Iterable[Image],
+    frames_apart: int = 1,
+    camera: CameraPlan | None = None,
+    detector: Detector | None = None,
 ) -> tuple[list[EventDraft], CameraPipeline, dict[str, SlotCondition]]:
-    pipeline, events, states = CameraPipeline(camera or plan()), [], {}
+    pipeline, events, states = CameraPipeline(camera or plan(), detector=detector), [], {}
     for index, image in enumerate(images):
         result = pipeline.step(Frame(image, index * frames_apart / RATE, index))
         assert result.camera_fault is None
@@ -230,3 +237,33 @@ def test_an_interruption_hides_the_hand_but_not_the_empty_slots(clip):
         events += pipeline.step(Frame(image, (560 + 3 * index) / RATE, index)).events
     assert names(events) == ["camera None", "stockout left", "stockout mid"]
     assert one(events, "camera None").data.status == "online"
+
+
+class Liar:
+    """Says the same of every slot whatever there is."""
+
+    labels = ("product", "gap")
+
+    def __init__(self, label: int) -> None:
+        self._boxes = np.array(list(SLOTS.values()), np.float32)
+        self._label = label
+
+    def detect(self, image: Image) -> Detections:
+        count = len(self._boxes)
+        return Detections(self._boxes, np.full(count, 0.9, np.float32), np.full(count, self._label, np.int64))
+
+
+@pytest.mark.parametrize(("label", "backwards"), [(0, True), (1, False)])
+def test_a_detector_that_lies_changes_no_event(clip, label, backwards):
+    """Products where there are none, and gaps where there are products."""
+    images = clip[::-1] if backwards else clip
+    events, _, _ = run(images, detector=Liar(label))
+    assert names(events) == sorted(BACKWARDS if backwards else FORWARDS)
+
+
+def test_the_default_detector_changes_no_event(clip):
+    if not has_default("detector"):
+        pytest.skip("this installation has no default detector")
+    for images, true in ((clip, FORWARDS), (clip[::-1], BACKWARDS)):
+        detector = open_detector("default", runtime="onnxruntime", threads=1)
+        assert names(run(images, detector=detector)[0]) == sorted(true)
