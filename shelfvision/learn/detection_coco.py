@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from shelfvision.core.boxes import area
-from shelfvision.core.detections import Detections
+from shelfvision.core.detections import Detections, FloatArray
 from shelfvision.data.dataset import Dataset
 
 OVERLAPS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}  # square pixels
 LEAST_LIMIT = 1000  # boxes of one class in one picture
+_CHUNK = 100  # pictures that are evaluated at once
 _RECALL_LIMITS = (100, 300, 1000)
 RECALLS = np.linspace(0, 1, 101)  # where precision is read off
 
@@ -62,55 +63,77 @@ def measure(dataset: Dataset, found: Sequence[Detections]) -> CocoTable:
     densest = max((int((~picture.ignore).sum()) for picture in dataset), default=0)
     fullest = max((len(detections) for detections in found), default=0)
     limits = tuple(sorted({*_RECALL_LIMITS, max(LEAST_LIMIT, densest, fullest)}))
-    truth = _truth(dataset)
-    evaluation = COCOeval_faster(truth, truth.loadRes(_results(found)), iouType="bbox")
+    accumulation = _evaluation(COCO({**_about(dataset, range(0)), "annotations": []}), limits)
+    # the library orders what it finds in pictures by class, then size, then picture
+    groups: list[list[Any]] = [[] for _ in range(len(dataset.labels) * (1 + len(SIZES)))]
+    for start in range(0, len(dataset), _CHUNK):
+        evaluated = _evaluate(dataset, found, range(start, min(start + _CHUNK, len(dataset))), limits)
+        each = len(evaluated) // len(groups)
+        for index, group in enumerate(groups):
+            group.extend(evaluated[index * each : (index + 1) * each])
+    accumulation.params.imgIds = list(range(1, len(dataset) + 1))
+    accumulation._paramsEval = accumulation.params  # noqa: SLF001 - what evaluating all at once leaves here
+    accumulation._evalImgs_cpp = [one for group in groups for one in group]  # noqa: SLF001 - likewise
+    accumulation.accumulate()
+    precision = np.asarray(accumulation.eval["precision"], np.float64)[..., -1]
+    recall = np.asarray(accumulation.eval["recall"], np.float64)
+    return CocoTable(_known(precision), _known(recall), limits, densest)
+
+
+def _evaluate(dataset: Dataset, found: Sequence[Detections], part: range, limits: tuple[int, ...]) -> list[Any]:
+    """What the library finds in some pictures, not yet accumulated.
+
+    It keeps every overlap, and every detection as a Python object: all pictures of a large dense dataset at once would
+    take tens of gigabytes.
+    """
+    truth: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for at in part:
+        picture, detections = dataset.pictures[at], found[at]
+        for label, xyxy, ignore in zip(picture.label.tolist(), picture.xyxy, picture.ignore, strict=True):
+            truth.append(_annotation(len(truth), at, label, xyxy) | {"iscrowd": int(ignore)})
+        for label, xyxy, score in zip(
+            detections.label.tolist(), detections.xyxy, detections.score.tolist(), strict=True
+        ):
+            results.append(_annotation(len(results), at, label, xyxy) | {"iscrowd": 0, "score": score})
+    about = _about(dataset, part)
+    evaluation = _evaluation(COCO(about | {"annotations": truth}), limits, COCO(about | {"annotations": results}))
+    evaluation.evaluate()
+    return list(evaluation._evalImgs_cpp)  # noqa: SLF001 - the only way to accumulate part by part
+
+
+def _evaluation(truth: COCO, limits: tuple[int, ...], results: COCO | None = None) -> COCOeval_faster:
+    evaluation = COCOeval_faster(truth, truth if results is None else results, iouType="bbox", separate_eval=True)
     evaluation.params.iouThrs = np.array(OVERLAPS)
     evaluation.params.recThrs = RECALLS
     evaluation.params.maxDets = list(limits)
     evaluation.params.areaRng = [[0, 1e10], *(list(span) for span in SIZES.values())]
     evaluation.params.areaRngLbl = ["all", *SIZES]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision = np.asarray(evaluation.eval["precision"], np.float64)[..., -1]
-    recall = np.asarray(evaluation.eval["recall"], np.float64)
-    return CocoTable(_known(precision), _known(recall), limits, densest)
+    return evaluation
 
 
-def _truth(dataset: Dataset) -> COCO:
-    annotations: list[dict[str, object]] = []
-    for index, picture in enumerate(dataset):
-        rows = zip(
-            picture.xyxy.tolist(), area(picture.xyxy).tolist(), picture.label.tolist(), picture.ignore, strict=True
-        )
-        for (x1, y1, x2, y2), size, label, ignore in rows:
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": index + 1,
-                    "category_id": label + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": size,
-                    "iscrowd": int(ignore),
-                }
-            )
-    return COCO(
-        {
-            "info": {},
-            "images": [{"id": index + 1, "width": p.size[0], "height": p.size[1]} for index, p in enumerate(dataset)],
-            "categories": [{"id": index + 1, "name": name} for index, name in enumerate(dataset.labels)],
-            "annotations": annotations,
-        }
-    )
+def _about(dataset: Dataset, part: range) -> dict[str, Any]:
+    """A COCO document of some pictures but for its annotations."""
+    sizes = [dataset.pictures[at].size for at in part]
+    return {
+        "info": {},
+        "images": [
+            {"id": at + 1, "width": width, "height": height} for at, (width, height) in zip(part, sizes, strict=True)
+        ],
+        "categories": [{"id": label + 1, "name": name} for label, name in enumerate(dataset.labels)],
+    }
 
 
-def _results(found: Sequence[Detections]) -> list[dict[str, object]]:
-    return [
-        {"image_id": index + 1, "category_id": label + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score}
-        for index, detections in enumerate(found)
-        for (x1, y1, x2, y2), score, label in zip(
-            detections.xyxy.tolist(), detections.score.tolist(), detections.label.tolist(), strict=True
-        )
-    ]
+def _annotation(number: int, picture: int, label: int, xyxy: FloatArray) -> dict[str, Any]:
+    x1, y1, x2, y2 = xyxy.tolist()
+    bbox = [x1, y1, x2 - x1, y2 - y1]
+    return {
+        "id": number + 1,
+        "image_id": picture + 1,
+        "category_id": label + 1,
+        "bbox": bbox,
+        "area": bbox[2] * bbox[3],
+    }
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -49,8 +49,11 @@ def match(picture: LabelledPicture, found: Detections, overlap: float = OVERLAP)
         row, column = rows[at], columns[at]
         if truth_of[row] < 0 and found_by[column] < 0:
             truth_of[row], found_by[column] = column, row
-    regions = same & picture.ignore & (coverage(found.xyxy, picture.xyxy) >= overlap)
-    return Matching(truth_of, (truth_of < 0) & regions.any(axis=1), found_by)
+    excused = np.zeros(n, bool)
+    if picture.ignore.any():
+        inside = coverage(found.xyxy, picture.xyxy[picture.ignore]) >= overlap
+        excused = (truth_of < 0) & (same[:, picture.ignore] & inside).any(axis=1)
+    return Matching(truth_of, excused, found_by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,15 +63,15 @@ def outcome(picture: LabelledPicture, found: Detections, matching: Matching, thr
     seen = np.zeros(len(picture), bool)
     seen[matching.truth_of[right]] = True
     missed = ~picture.ignore & ~seen
-    overlaps = iou(found.xyxy, picture.xyxy)
+    rows = np.flatnonzero(false)
+    overlaps = iou(found.xyxy[rows], picture.xyxy)
     overlaps[:, picture.ignore] = 0
-    return Outcome(
-        right,
-        false,
-        _reasons(picture, found, false, overlaps),
-        missed,
-        _confused(picture, found, false, missed, overlaps),
-    )
+    same = found.label[rows][:, None] == picture.label[None]
+    reasons: list[Reason | None] = [None] * len(found)
+    for row, reason in zip(rows.tolist(), _reasons(overlaps, same), strict=True):
+        reasons[row] = reason
+    confused = tuple((box, int(rows[row])) for box, row in _confused(np.where(same | ~missed, 0.0, overlaps)))
+    return Outcome(right, false, tuple(reasons), missed, confused)
 
 
 def confusion(dataset: Dataset, found: Sequence[Detections], outcomes: Sequence[Outcome]) -> IntArray:
@@ -93,28 +93,25 @@ def confusion(dataset: Dataset, found: Sequence[Detections], outcomes: Sequence[
     return table
 
 
-def _reasons(
-    picture: LabelledPicture, found: Detections, false: BoolArray, overlaps: NDArray[np.float64]
-) -> tuple[Reason | None, ...]:
-    same = found.label[:, None] == picture.label[None]
-    reasons: list[Reason | None] = [None] * len(found)
-    for row in np.flatnonzero(false):
-        own = overlaps[row][same[row]].max(initial=0)
-        other = overlaps[row][~same[row]].max(initial=0)
-        if own >= OVERLAP:
-            reasons[row] = Reason.DUPLICATE
-        elif other >= OVERLAP:
-            reasons[row] = Reason.CLASS
-        else:
-            reasons[row] = Reason.PLACE if own >= _NEAR else Reason.BACKGROUND
-    return tuple(reasons)
+def _reasons(overlaps: NDArray[np.float64], same: BoolArray) -> list[Reason]:
+    """Why each of k false detections is one, by its overlaps (k, m) with true boxes of the same class or another."""
+    own = np.where(same, overlaps, 0).max(axis=1, initial=0)
+    other = np.where(same, 0, overlaps).max(axis=1, initial=0)
+    return [
+        Reason.DUPLICATE
+        if mine >= OVERLAP
+        else Reason.CLASS
+        if theirs >= OVERLAP
+        else Reason.PLACE
+        if mine >= _NEAR
+        else Reason.BACKGROUND
+        for mine, theirs in zip(own, other, strict=True)
+    ]
 
 
-def _confused(
-    picture: LabelledPicture, found: Detections, false: BoolArray, missed: BoolArray, overlaps: NDArray[np.float64]
-) -> tuple[tuple[int, int], ...]:
-    other = found.label[:, None] != picture.label[None]
-    rows, columns = np.nonzero(other & false[:, None] & missed[None] & (overlaps >= OVERLAP))
+def _confused(overlaps: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """One-to-one pairs (column, row), the largest overlap first."""
+    rows, columns = np.nonzero(overlaps >= OVERLAP)
     pairs: list[tuple[int, int]] = []
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()
@@ -124,4 +121,4 @@ def _confused(
             pairs.append((column, row))
             taken_rows.add(row)
             taken_columns.add(column)
-    return tuple(pairs)
+    return pairs

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shelfvision.core.detections import Detections
 from shelfvision.data.coco import coco_document
 from shelfvision.errors import DataError
+from shelfvision.learn import detection_coco
 from shelfvision.learn.detection_coco import OVERLAPS
 from shelfvision.learn.detection_matching import match, rank
 from shelfvision.learn.detection_metrics import best_f1, judge, score
@@ -62,6 +63,14 @@ def test_averages_are_those_of_faster_coco_eval(seed):
     measured = [mine.map50_95, mine.map50, mine.map75, *(mine.sizes[size].map50_95 for size in mine.sizes)]
     assert measured == pytest.approx(reference.stats[:6], abs=1e-9)
     assert mine.ar100 == pytest.approx(reference.stats[8], abs=1e-9)
+
+
+@pytest.mark.parametrize("together", [1, 5, 12])
+def test_averages_do_not_depend_on_how_many_pictures_are_evaluated_at_once(monkeypatch, together):
+    truth, answers = random_case(7)
+    whole = score(truth, answers).to_json()
+    monkeypatch.setattr(detection_coco, "_CHUNK", together)
+    assert score(truth, answers).to_json() == whole
 
 
 @pytest.mark.parametrize("seed", range(3))
