@@ -1,7 +1,9 @@
 """Scores of detections, against sums done by hand and against faster-coco-eval itself."""
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelfvision.core.detections import Detections
-from shelfvision.data.coco import coco_document
+from shelfvision.data.coco import coco_document, read_coco
 from shelfvision.errors import DataError
 from shelfvision.learn import detection_coco
 from shelfvision.learn.detection_coco import OVERLAPS
@@ -18,6 +20,7 @@ from shelfvision.learn.detection_matching import match, rank
 from shelfvision.learn.detection_metrics import best_f1, judge, score
 from tests.learn.labelled import dataset, found, picture, random_case
 
+DATA = Path(os.environ.get("SHELFVISION_DATA", Path(__file__).parents[2] / "../shared/data"))
 BOX, FAR = (100, 100, 200, 200), (300, 300, 400, 400)
 
 
@@ -243,3 +246,18 @@ def test_detections_of_another_number_of_pictures_are_refused():
         score(dataset(picture(BOX)), [found(), found()])
     with pytest.raises(DataError, match="has no pictures to evaluate on"):
         score(dataset(), [])
+
+
+def test_hard_boxes_and_ignore_regions_of_a_real_shelf_do_not_count():
+    """All products and gaps, and something in every hard box and region: still a perfect score."""
+    path = DATA / "shelf_photos/annotations.json"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there; set SHELFVISION_DATA")
+    truth = read_coco(path)
+    (shelf,) = truth.pictures
+    answers = [Detections(shelf.xyxy, np.where(shelf.ignore, 0.9, 0.8).astype(np.float32), shelf.label)]
+    result = score(truth, answers, threshold=0.5)
+    assert result.map50_95 == pytest.approx(1)
+    assert result.boxes == 54
+    assert (result.operating.right, result.operating.false, result.operating.missed) == (54, 0, 0)
+    assert result.count.mean_absolute == 0
