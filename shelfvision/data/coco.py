@@ -192,20 +192,20 @@ class _Reading:
         lost_categories: list[str] = []
         for item in items:
             place, category = item.get("image_id"), item.get("category_id")
-            number = shown(item.get("id"))
             if not _is_id(place) or place not in self._place_of:
-                lost_images.append(f"annotation {number} names image {shown(place)}")
+                lost_images.append(f"{_annotation(item)} names image {shown(place)}")
                 continue
             if not _is_id(category) or category not in self._label_of:
-                lost_categories.append(f"annotation {number} names category {shown(category)}")
+                lost_categories.append(f"{_annotation(item)} names category {shown(category)}")
                 continue
             label = self._label_of[category]
             bbox = item.get("bbox") or _around(item.get("segmentation"))
             if label is None:
-                self.region(place, bbox, f"annotation {number}")
+                self.region(place, bbox, _annotation(item))
                 continue
             ignored = bool(item.get("iscrowd") or item.get("ignore") or item.get("hard"))
-            self._add(self._place_of[place], bbox, [label], ignored=ignored, where=f"annotation {number}")
+            if not self._add(self._place_of[place], bbox, [label], ignored=ignored):
+                self._report(f"{self._path}: {_annotation(item)}: {_no_box(bbox)}")
         for lost, what in (lost_images, "an image"), (lost_categories, "a category"):
             if lost:
                 more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
@@ -216,17 +216,19 @@ class _Reading:
         if not _is_id(place) or place not in self._place_of:
             self._report(f"{self._path}: {where} names image {shown(place)}, which is not in the file")
             return
-        self._add(self._place_of[place], bbox, list(range(len(self._labels))), ignored=True, where=where)
+        if not self._add(self._place_of[place], bbox, list(range(len(self._labels))), ignored=True):
+            self._report(f"{self._path}: {where}: {_no_box(bbox)}")
 
-    def _add(self, place: int, bbox: Any, labels: list[int], *, ignored: bool, where: str) -> None:
-        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_number(value) for value in bbox):
-            self._report(f"{self._path}: {where}: bbox is {shown(bbox)}, expected [x, y, width, height]")
-            return
+    def _add(self, place: int, bbox: Any, labels: list[int], *, ignored: bool) -> bool:
+        """Note a box for each of the labels; False when it is none."""
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+            return False
         x, y, width, height = (float(value) for value in bbox)
         for label in labels:
             self._boxes[place].append((x, y, x + width, y + height))
             self._classes[place].append(label)
             self._ignored[place].append(ignored)
+        return True
 
     def dataset(self) -> Dataset:
         pictures = tuple(
@@ -261,6 +263,14 @@ def _items(path: Path, document: dict[str, Any], key: str) -> list[dict[str, Any
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise DataError(f"{path}: {key} is no list of objects")
     return items
+
+
+def _annotation(item: dict[str, Any]) -> str:
+    return f"annotation {shown(item.get('id'))}"
+
+
+def _no_box(bbox: Any) -> str:
+    return f"bbox is {shown(bbox)}, expected [x, y, width, height]"
 
 
 def _is_id(value: Any) -> bool:

@@ -110,8 +110,9 @@ def _check_pixels(name: Path | str, header: PictureHeader, max_pixels: int) -> N
 
 def _decoded(name: Path | str, header: PictureHeader, data: bytes) -> Image:
     cut = f"{name}: the {header.format} file is cut off; copy or download it again"
-    # JPEG decoders fill what is missing with grey; the end marker must stand somewhere behind the headers
-    if not header.complete or (header.format == "JPEG" and data.rfind(b"\xff\xd9") < 0):
+    # some JPEG decoders fill what is missing with grey; the end marker must stand behind the headers, which may hold
+    # a thumbnail with an end marker of its own
+    if not header.complete or (header.format == "JPEG" and data.find(b"\xff\xd9", header.pixels_at) < 0):
         raise DataError(cut)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)

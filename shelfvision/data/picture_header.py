@@ -36,6 +36,7 @@ class PictureHeader:
     orientation: int = 1  # Exif: 1 upright .. 8; 5 to 8 swap width and height
     decoded: int = 0  # most pixels that a decoder must hold at once, if more than width x height (TIFF tiles)
     complete: bool = True  # False: the file ends before what the header announces
+    pixels_at: int = 0  # byte behind the headers, where known (JPEG)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,7 +100,7 @@ def _jpeg(file: BinaryIO, _length: int) -> PictureHeader:
         at += 2 + size
     if stored is None:
         raise HeaderError("a JPEG without a frame header")
-    return PictureHeader("JPEG", stored, orientation)
+    return PictureHeader("JPEG", stored, orientation, pixels_at=at)
 
 
 def _jpeg_segment(file: BinaryIO, at: int) -> tuple[int, int]:

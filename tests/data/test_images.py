@@ -75,6 +75,19 @@ def test_a_cut_off_file_is_one_clear_error(kind, share, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_thumbnails_end_is_not_the_end_of_a_cut_off_picture(tmp_path):
+    """Not every release of OpenCV refuses such a file; some fill the rest with grey."""
+    thumbnail = encoded("JPEG", draw((16, 16)))
+    data = encoded("JPEG", draw((200, 150)))
+    path = tmp_path / "cut.jpg"
+    segment = b"\xff\xe2" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+    path.write_bytes(data[:2] + segment + data[2:-800])
+    with pytest.raises(DataError, match="the JPEG file is cut off"):
+        read_image(path)
+    path.write_bytes(data[:2] + segment + data[2:])
+    assert read_image(path).shape == (150, 200, 3)
+
+
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
