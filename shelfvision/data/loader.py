@@ -59,18 +59,15 @@ class Loader:
         Raises:
             DataError: a picture cannot be read or is not what its annotation says.
         """
-        if self._workers:
-            # The workers are the parallel part. OpenCV's own threads must end here: a fork leaves a worker with their
-            # locks but without them, and it waits for ever when it uses or ends them.
-            cv2.setNumThreads(1)
         loader: DataLoader[Any] = DataLoader(
             self._samples,
             batch_sampler=cast("Any", self._plan),  # what it yields is what the dataset is asked for
             num_workers=self._workers,
             collate_fn=_collate,
+            worker_init_fn=_begin_worker,
             generator=torch.Generator(),  # else each pass would draw from, and so change, torch's own
         )
-        for packed in loader:
+        for packed in _begin(loader):
             if isinstance(packed, ShelfvisionError):
                 raise packed
             yield _unpack(packed)
@@ -192,8 +189,23 @@ def _pasted(labels: Sequence[str]) -> frozenset[int]:
     return frozenset(index for index, name in enumerate(labels) if name not in {"gap", "hand"})
 
 
+def _begin(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start the workers while OpenCV has no threads of its own.
+
+    A fork leaves a worker with the locks of such threads but without them, and it would wait for ever when it uses or
+    ends them. The workers stay with one thread each: they are the parallel part.
+    """
+    threads = cv2.getNumThreads()
+    if loader.num_workers:
+        cv2.setNumThreads(1)
+    try:
+        return iter(loader)
+    finally:
+        if loader.num_workers:
+            cv2.setNumThreads(threads)
+
+
 def _begin_worker(_number: int) -> None:
-    cv2.setNumThreads(1)  # the workers are the parallel part
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches them too; the trainer ends them
 
 

@@ -50,6 +50,16 @@ def test_the_number_of_workers_changes_nothing(tmp_path, kind):
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
 
 
+def test_workers_begin_although_opencv_worked_in_threads_before(tmp_path):
+    """Forked workers would wait for ever for threads that only the parent has."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
+    assert len(list(training(shelf(tmp_path, 5), workers=2))) == 2
+    assert cv2.getNumThreads() == 4
+    cv2.setNumThreads(before)
+
+
 def test_a_loader_gives_the_same_again_and_leaves_torch_alone(tmp_path):
     torch.manual_seed(5)
     before = torch.get_rng_state()
