@@ -42,6 +42,11 @@ class Augmenter:
         self._pasted = pasted
         self._look = Look(settings)
 
+    @property
+    def side(self) -> int:
+        """Pixels of a picture's longer side beyond which its details never show."""
+        return math.ceil(self._size * (1 + self._settings.zoom_in))
+
     def __call__(self, rng: np.random.Generator, sample: Sample, more: Callable[[], Sample]) -> Sample:
         """One input; ``more`` gives further samples for mosaic and pasting.
 

@@ -169,18 +169,21 @@ class _Samples(TorchDataset[Any]):
 
     def _prepare(self, wanted: _Wanted) -> _Prepared:
         target = (wanted.size, wanted.size)
-        sample = load_sample(self._dataset.pictures[wanted.index])
+        picture = self._dataset.pictures[wanted.index]
         if self._augment is None:
+            sample = load_sample(picture)
             letterbox = Letterbox(sample.size, target)
             return _Prepared(fit_sample(sample, letterbox), letterbox, wanted.index)
         rng = np.random.default_rng([*self._stream, _PICTURE, wanted.place])
         if wanted.size not in self._augmenters:
             self._augmenters[wanted.size] = Augmenter(self._augment, wanted.size, pasted=_pasted(self._dataset.labels))
 
-        def more() -> Sample:
-            return load_sample(self._dataset.pictures[rng.integers(len(self._dataset))])
+        augmenter = self._augmenters[wanted.size]
 
-        augmented = self._augmenters[wanted.size](rng, sample, more)
+        def more() -> Sample:
+            return load_sample(self._dataset.pictures[rng.integers(len(self._dataset))], side=augmenter.side)
+
+        augmented = augmenter(rng, load_sample(picture, side=augmenter.side), more)
         return _Prepared(augmented, Letterbox(target, target), wanted.index)
 
 

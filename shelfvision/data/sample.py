@@ -11,7 +11,7 @@ from shelfvision.core.boxes import area
 from shelfvision.core.detections import FloatArray, IntArray
 from shelfvision.core.letterbox import Letterbox
 from shelfvision.data.dataset import BoolArray, LabelledPicture
-from shelfvision.data.images import Image, read_image
+from shelfvision.data.images import Image, image_size, read_image
 from shelfvision.data.input_picture import fit_picture
 from shelfvision.errors import DataError
 
@@ -35,21 +35,27 @@ class Sample:
         return replace(self, xyxy=self.xyxy[which], label=self.label[which], ignore=self.ignore[which])
 
 
-def load_sample(picture: LabelledPicture) -> Sample:
+def load_sample(picture: LabelledPicture, *, side: int | None = None) -> Sample:
     """Decode a labelled picture; boxes are cut off at its border, empty ones left out.
+
+    Args:
+        picture: what to decode.
+        side: pixels of the longer side that are enough; a far larger JPEG is decoded smaller, its boxes with it.
 
     Raises:
         DataError: the picture cannot be read, or has another size than its annotation says.
     """
-    image = read_image(picture.path)
-    width, height = image.shape[1], image.shape[0]
+    width, height = image_size(picture.path)
     if (width, height) != picture.size:
         raise DataError(
             f"{picture.path}: is {width} x {height}, its annotation says {picture.size[0]} x {picture.size[1]}; "
             "`shelfvision data check` lists all such pictures"
         )
+    shrink = 1 if side is None else next((one for one in (8, 4, 2) if max(width, height) >= one * side), 1)
+    image = read_image(picture.path, shrink=shrink)
     limit = np.array([width, height, width, height], np.float32)
-    sample = Sample(image, np.clip(picture.xyxy, 0, limit), picture.label, picture.ignore)
+    scale = np.array([*image.shape[1::-1], *image.shape[1::-1]], np.float32) / limit
+    sample = Sample(image, np.clip(picture.xyxy, 0, limit) * scale, picture.label, picture.ignore)
     return sample.take(area(sample.xyxy) > 0)
 
 

@@ -11,6 +11,7 @@ from shelfvision.data.augment_settings import AUGMENT_OFF
 from shelfvision.data.dataset import Dataset
 from shelfvision.data.images import read_image
 from shelfvision.data.loader import evaluation_loader, training_loader
+from shelfvision.data.sample import load_sample
 from shelfvision.errors import DataError
 from tests.data.builders import picture, save, shelf
 
@@ -130,6 +131,19 @@ def test_boxes_beyond_the_border_are_cut_and_empty_ones_left_out(tmp_path):
     dataset = Dataset(("can",), (picture(path, boxes),))
     (one,) = evaluation_loader(dataset, size=64, batch=1, workers=0)
     assert one.boxes[0].tolist() == [[0, 0, 20, 20], [50, 40, 64, 48]]
+
+
+def test_a_large_photograph_is_decoded_smaller_for_training(tmp_path):
+    """Boxes go with it, and what comes out is what full size would have given."""
+    path = save(tmp_path / "a.jpg", (1601, 1203))
+    labelled = picture(path, [(400, 300, 800, 900)], size=(1601, 1203))
+    small, full = load_sample(labelled, side=300), load_sample(labelled)
+    assert small.size == (401, 301)
+    np.testing.assert_allclose(small.xyxy[0] / [401, 301, 401, 301], full.xyxy[0] / [1601, 1203, 1601, 1203], atol=1e-4)
+    expected = cv2.resize(full.image, small.size, interpolation=cv2.INTER_AREA)
+    assert np.abs(small.image.astype(int) - expected).mean() < 2
+    png = picture(save(tmp_path / "a.png", (1601, 1203)), size=(1601, 1203))
+    assert load_sample(png, side=300).size == (1601, 1203)
 
 
 def test_seven_hundred_boxes_arrive(tmp_path):
