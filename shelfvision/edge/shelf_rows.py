@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from shelfvision.core.boxes import Boxes, enclosing
 _SAME_BOARD = 0.5  # share of the lower of two heights that two neighbours have in common, and their bottoms differ by
 _REACH = 2.5  # widths of a usual package that may lie between neighbours on a board
 _ON_TOP = 0.6  # share of the narrower width that a package on another one shares with it
-_SEAM = 0.15  # of the height: so near is a package's bottom to the top of the one that it stands on
+_SEAM = 0.08  # of the height: so near is a package's bottom to the top of the one that it stands on
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,14 @@ class Column:
         return self.box[3] - self.box[1]
 
 
-def stack_columns(boxes: Boxes) -> list[Column]:
-    """Put what stands on something of its own width into one column.
+def stack_columns(boxes: Boxes, alike: Callable[[int, int], bool]) -> list[Column]:
+    """Put what stands on something of its own kind into one column.
 
     A board between two packages is thicker than the seam of a stack, so packages of two boards stay apart.
 
     Args:
         boxes: (n, 4) of single packages.
+        alike: whether two of them, by index, look alike.
     """
     order = np.argsort(-boxes[:, 3], kind="stable")
     under = np.full(len(boxes), -1)
@@ -53,9 +55,9 @@ def stack_columns(boxes: Boxes) -> list[Column]:
             shared = min(x2, a2) - max(x1, a1)
             widths = sorted((x2 - x1, a2 - a1))
             heights = sorted((y2 - y1, b2 - b1))
-            alike = shared >= _ON_TOP * widths[1] and heights[0] >= 0.7 * heights[1]
+            fits = shared >= _ON_TOP * widths[1] and heights[0] >= 0.7 * heights[1]
             seam = abs(b1 - y2)
-            if alike and seam <= _SEAM * heights[0] and seam < nearest:
+            if fits and seam <= _SEAM * heights[0] and seam < nearest and alike(int(upper), int(lower)):
                 best, nearest = int(lower), seam
         if best >= 0:
             under[upper] = best

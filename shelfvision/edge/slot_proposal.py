@@ -51,11 +51,12 @@ def propose_slots(image: Image, found: Detections, labels: Sequence[str]) -> lis
     gaps = found[np.asarray(names == "gap")]
     if len(products) and len(gaps):
         gaps = gaps[np.asarray(coverage(gaps.xyxy, products.xyxy).max(axis=1) < 0.5)]
-    columns = stack_columns(products.xyxy) if len(products) else []
+    single = [look_of(image, (float(b[0]), float(b[1]), float(b[2]), float(b[3]))) for b in products.xyxy]
+    columns = stack_columns(products.xyxy, lambda a, b: likeness(single[a], single[b]) >= _ALIKE)
     empty = [Column((), (float(b[0]), float(b[1]), float(b[2]), float(b[3]))) for b in gaps.xyxy]
     if not columns and not empty:
         return []
-    looks = {column.box: look_of(image, _lowest(column, products)) for column in columns}
+    looks = {column.box: single[column.members[0]] for column in columns}
     size = (image.shape[1], image.shape[0])
     slots: list[Slot] = []
     rows = split_rows(columns + empty)
@@ -88,11 +89,6 @@ def _distinct(products: Detections) -> Detections:
             continue
         kept.append(index)
     return products[np.array(kept, np.int64)]
-
-
-def _lowest(column: Column, products: Detections) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = products.xyxy[column.members[0]].tolist()
-    return x1, y1, x2, y2
 
 
 def _runs(row: list[Column], looks: dict[tuple[float, float, float, float], tuple[Look, Look]]) -> list[_Run]:
