@@ -22,6 +22,7 @@ from shelfvision.edge.pipeline import CameraPipeline, StepResult
 from shelfvision.edge.reports import CameraJob, CameraReport
 from shelfvision.edge.slot_changes import SlotChanges
 from shelfvision.errors import CameraError
+from shelfvision.logs import configure_logs
 
 REPORT_SECONDS = 10.0  # a report at least this often, so that the agent knows that the process lives
 _RETRY_SECONDS = (1.0, 30.0)  # first and longest pause before a failed source is opened again
@@ -35,6 +36,7 @@ def run_camera(job: CameraJob, pipe: Connection) -> None:
     # the agent decides when to stop: a Ctrl-C at the terminal reaches this process too, and must not cut it short
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    configure_logs()
     cv2.setNumThreads(1)  # the machine's cores are shared by all cameras
     process = CameraProcess(job, pipe.send)
     signal.signal(signal.SIGTERM, lambda *_: process.stop())

@@ -28,6 +28,7 @@ from shelfvision.edge.detector import OnnxDetector
 from shelfvision.edge.detector_client import BAD, GOOD, ROW, SIZE, DetectorAddress
 from shelfvision.edge.frame import Image
 from shelfvision.errors import ModelError, ShelfvisionError
+from shelfvision.logs import configure_logs
 
 _MAX_BYTES = 200_000_000  # of one picture: 8192 x 8192 pixels
 _PAUSES = (1.0, 60.0)  # seconds before the process is started again, first and longest
@@ -135,6 +136,7 @@ def serve(models: ModelsSection, address: DetectorAddress, pipe: Connection) -> 
     """The entry of the process; returns when the agent hangs up or has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    configure_logs()
     try:
         detector = open_site_detector(models)
     except ShelfvisionError as error:
@@ -149,6 +151,9 @@ def serve(models: ModelsSection, address: DetectorAddress, pipe: Connection) -> 
     with suppress(EOFError, OSError):
         pipe.send(Ready(detector.model.path.name, detector.model.runtime, detector.measure()))
         pipe.recv()
+    with suppress(OSError):
+        listener.close()
+    shutil.rmtree(Path(address.path).parent, ignore_errors=True)  # an agent that was killed could not
 
 
 def _accept(listener: Listener, detector: OnnxDetector) -> None:
@@ -157,6 +162,8 @@ def _accept(listener: Listener, detector: OnnxDetector) -> None:
             connection = listener.accept()
         except (AuthenticationError, EOFError, ConnectionError):
             continue  # a caller that died, or has no business here
+        except OSError:
+            return  # closed: the end
         threading.Thread(target=_answer, args=(connection, detector.detect, detector.labels), daemon=True).start()
 
 

@@ -41,7 +41,7 @@ def check_onnx(data: bytes, *, name: str) -> None:
         name: of the file, for messages.
 
     Raises:
-        ModelError: empty, a pickle or an archive (a torch checkpoint), no ONNX, cut off, or with weights in other files.
+        ModelError: empty, a pickle or archive (a torch checkpoint), no ONNX, cut off, or with weights in other files.
     """
     if not data:
         raise ModelError(f"{name}: is empty; copy or export it again")

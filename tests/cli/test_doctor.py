@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -13,12 +14,15 @@ import pytest
 
 from shelfvision.cli.main import main
 from shelfvision.core.events import EventData, EventDraft, EventKind
+from shelfvision.edge import default_models
 from shelfvision.transport.edge_link import EdgeLink
 from shelfvision.transport.outbox import Outbox
 from shelfvision.transport.service_link import ServiceLink
+from tests.edge.marker_model import write_model
 from tests.transport.inbox_file import InboxFile
 from tests.waiting import wait_until
 
+MODELS = "models: {{detector: {detector}, runtime: onnxruntime, threads: 1}}\n"
 SITE = """\
 store: {{id: shop}}
 broker: {{url: "{url}"{login}}}
@@ -48,10 +52,11 @@ def video(path, size=(64, 48), *, black=False):
 def examined(tmp_path, capsys):
     """Runs the doctor on a site; returns exit code and part -> [(verdict, text)]."""
 
-    def run(url="mqtt://127.0.0.1:9", *, source=None, delivery="watermark", login="", seconds=15):
+    def run(url="mqtt://127.0.0.1:9", *, source=None, delivery="watermark", login="", seconds=15, detector="none"):
         path = tmp_path / "site.yaml"
         source = source or video(tmp_path / "good.mp4")
-        path.write_text(SITE.format(url=url, login=login, folder=tmp_path, source=source, delivery=delivery))
+        text = SITE.format(url=url, login=login, folder=tmp_path, source=source, delivery=delivery)
+        path.write_text(text + MODELS.format(detector=detector))
         code = main(["doctor", str(path), "--json", "--seconds", str(seconds)])
         found = json.loads(capsys.readouterr().out)
         assert found["ok"] is (code == 0)
@@ -246,3 +251,28 @@ def test_a_clock_in_the_past_fails(monkeypatch):
 
     monkeypatch.setattr(doctor, "datetime", Clock)
     assert doctor.clock().verdict == "FAIL"
+
+
+class TestModels:
+    def test_a_detector_is_loaded_and_timed(self, examined, tmp_path):
+        ((verdict, text),) = examined(detector=write_model(tmp_path).name)[1]["models"]
+        assert verdict == "ok"
+        assert re.search(
+            r"detector marker\.onnx [0-9a-f]{8} \(product, gap\) on onnxruntime: \d+ ms at 256 pixels", text
+        )
+
+    def test_without_one_slots_are_judged_by_likeness(self, examined):
+        assert examined()[1]["models"] == [("ok", "none asked for: slots are judged by likeness to their own pictures")]
+
+    def test_without_default_weights_too(self, examined, tmp_path, monkeypatch):
+        monkeypatch.setattr(default_models, "FOLDER", tmp_path)
+        ((verdict, text),) = examined(detector="default")[1]["models"]
+        assert verdict == "ok"
+        assert "no default detector" in text
+
+    def test_a_damaged_model_fails(self, examined, tmp_path):
+        path = write_model(tmp_path)
+        path.write_bytes(path.read_bytes()[:-9])
+        ((verdict, text),) = examined(detector=path.name)[1]["models"]
+        assert verdict == "FAIL"
+        assert "marker.onnx" in text

@@ -28,6 +28,7 @@ def write_site(folder: Path, *cameras: dict[str, Any], broker: str = "mqtt://127
         "store": {"id": "shop"},
         "broker": {"url": broker},
         "device": {"id": "edge", "outbox": str(folder / "outbox.sqlite")},
+        "models": {"detector": "none"},  # a test that wants one says which
         "catalogue": [{"sku": "A", "name": "A"}, {"sku": "B", "name": "B"}],
         "cameras": list(cameras),
         **more,

@@ -21,6 +21,7 @@ from shelfvision.transport.outbox_file import TIERS
 from tests.acceptance.processes import Running, running, shelfvision
 from tests.edge.footage import busy, cut, numbered, write_video
 from tests.edge.http_camera import HttpCamera
+from tests.edge.marker_model import write_model
 from tests.edge.observer import Observer
 from tests.edge.sites import camera, write_site
 from tests.edge.sites import shelfvision as run_command
@@ -70,6 +71,17 @@ def camera_processes(agent: Running) -> list[int]:
             if parent == agent.process.pid and b"spawn_main" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
     return found
+
+
+def listens(process: int) -> bool:
+    """Whether it is the one that answers the others."""
+    sockets = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines() if "/detector" in line}
+    with contextlib.suppress(OSError):
+        for handle in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(handle.readlink()).removeprefix("socket:[").removesuffix("]") in sockets:
+                    return True
+    return False
 
 
 def stored(site: Path) -> int:
@@ -142,6 +154,33 @@ def test_a_killed_camera_process_is_reported_and_started_again(
     assert [body["restarts"] for body in bodies if body["status"] == "online"][-1] == 1
     assert [event["data"]["status"] for event in observer.events("camera")] == ["offline", "online"]
     assert camera_processes(agent) == []
+
+
+def test_one_detector_serves_all_cameras_and_its_death_stops_none(
+    mosquitto: Mosquitto, observer: Observer, tmp_path: Path
+) -> None:
+    second = simulated() | {"id": "second", "slots": []}
+    models = {"detector": write_model(tmp_path).name, "runtime": "onnxruntime", "threads": 1}
+    site = write_site(tmp_path, simulated(), second, broker=url(mosquitto.port), models=models)
+    with watching(site) as agent:
+        wait_until(lambda: any("detector ready" in line for line in agent.lines), 60)
+        wait_until(lambda: observer.statuses("table")[-1:] == ["online"], 60)
+        (detector,) = [process for process in camera_processes(agent) if listens(process)]
+        assert len(camera_processes(agent)) == 3
+        os.kill(detector, signal.SIGKILL)
+        wait_until(lambda: sum("detector ready" in line for line in agent.lines) == 2, 60)
+        assert observer.statuses("table")[-1] == "online"
+        assert "offline" not in observer.statuses("table")
+    assert camera_processes(agent) == []
+    assert not any("Traceback" in line for line in agent.lines)
+
+
+def test_a_model_that_cannot_be_used_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    site = write_site(tmp_path, simulated(), models={"detector": "mine.onnx"})
+    result = run_command("watch", site)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "mine.onnx: no such model file" in line
 
 
 def test_events_survive_the_death_of_the_agent_while_there_is_no_broker(
