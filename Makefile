@@ -31,6 +31,7 @@ format: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m shelfvision.site_reference > docs/site-file.md.part && mv docs/site-file.md.part docs/site-file.md
+	@$(BIN)/python -m shelfvision.learn.train_reference > docs/training-settings.md.part && mv docs/training-settings.md.part docs/training-settings.md
 
 setup: $(VENV)/.dev
 

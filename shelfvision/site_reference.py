@@ -39,11 +39,11 @@ _NAMES = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 def reference() -> str:
     """The whole page as Markdown."""
-    return "\n".join([_HEAD, *_tables(Site, "")])
+    return "\n".join([_HEAD, *tables(Site, "")])
 
 
-def _tables(model: type[BaseModel], path: str) -> Iterator[str]:
-    """A table for a section, then those of the sections in it."""
+def tables(model: type[BaseModel], path: str) -> Iterator[str]:
+    """The lines of a table for a section at this key path, then those of the sections in it."""
     yield f"## `{path}`" if path else "## The top"
     first = (model.__doc__ or "").strip().splitlines()[0]
     yield f"\n{first}\n\n| key | what | kind | default |\n|---|---|---|---|"
@@ -57,7 +57,7 @@ def _tables(model: type[BaseModel], path: str) -> Iterator[str]:
         yield f"| `{name}` | {what} | {_kind(field.annotation)}{_bounds(field)} | {_default(field)} |"
     yield ""
     for section, place in inner:
-        yield from _tables(section, place)
+        yield from tables(section, place)
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
@@ -75,6 +75,8 @@ def _kind(annotation: Any) -> str:
         return _kind(next(part for part in inner if part is not types.NoneType))
     if origin is list:
         return "list or path of a CSV file" if inner[0] is Product else "list"
+    if origin is dict:
+        return "mapping"
     if origin is tuple:
         return f"list of {len(inner)} {_kind(inner[0])}s"
     return _NAMES.get(annotation, "section")
@@ -97,7 +99,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value == [] or value is PydanticUndefined or isinstance(value, BaseModel):
+    if value is None or value in ([], {}) or value is PydanticUndefined or isinstance(value, BaseModel):
         return ""
     return f"`{value}`" if value != "" else "empty"
 

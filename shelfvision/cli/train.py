@@ -47,7 +47,7 @@ def detector(
             settings,
             resume=resume,
             command=shlex.join(command),
-            listener=Listener(screen.note, screen.step, screen.epoch),
+            listener=Listener(screen.note, screen.step, screen.epoch, screen.judged),
         )
     finally:
         screen.close()
@@ -102,6 +102,10 @@ class Screen:
             f"epoch {report.epoch}/{report.epochs} step {report.step}/{report.steps}  {_losses(report.losses)}  "
             f"{report.rate:.1f} pictures/s  {duration(report.seconds_left)} left",
         )
+
+    def judged(self, batches: int) -> None:
+        """So many batches of an evaluation are done."""
+        self._bar.update(None, f"evaluating, batch {batches + 1}")
 
     def epoch(self, report: EpochReport) -> None:
         """An epoch is done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
@@ -52,6 +52,7 @@ class Training(Generic[Batch]):
         facts: what a checkpoint shall say of its origin (JSON values).
         on_step: is told after every step how far it is.
         on_epoch: is told after every epoch how it went.
+        on_judged: is told how many batches of an evaluation are done.
 
     Raises:
         TrainingError: the saved state is of another training, or the device cannot do the precision asked for.
@@ -69,11 +70,12 @@ class Training(Generic[Batch]):
         facts: Mapping[str, Any],
         on_step: Callable[[StepReport], None] = lambda _: None,
         on_epoch: Callable[[EpochReport], None] = lambda _: None,
+        on_judged: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._task, self._feed, self._settings = task, feed, settings
         self._folder, self._processes = folder, processes
         self._shaping, self._facts = shaping, facts
-        self._on_step, self._on_epoch = on_step, on_epoch
+        self._on_step, self._on_epoch, self._on_judged = on_step, on_epoch, on_judged
         self._arithmetic = choose_arithmetic(settings.precision, processes.device)
         groups = parameter_groups(
             task.model, lr=settings.lr, backbone_lr=settings.backbone_lr, weight_decay=settings.weight_decay
@@ -203,12 +205,17 @@ class Training(Generic[Batch]):
         began = time.monotonic()
         scores: dict[str, float | None] = {}
         if self._processes.is_main and (batches := self._feed.evaluation()) is not None:
-            found = self._task.evaluate(batches)
+            found = self._task.evaluate(self._told(batches))
             scores = {name: value if math.isfinite(value) else None for name, value in found.items()}
         own = scores.get(self._task.goal)
         (score,) = self._processes.from_main([math.nan if own is None else own])
         self._pace.after_evaluation(time.monotonic() - began)
         return scores, None if math.isnan(score) else score
+
+    def _told(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for done, batch in enumerate(batches):
+            self._on_judged(done)
+            yield batch
 
     def _mean_losses(self) -> dict[str, float]:
         return {name: total / self._at.step for name, total in self._at.sums.items()}

@@ -59,4 +59,11 @@ class LoopSettings(Section):
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="decides everything random")
     workers: int = Field(default=2, ge=0, le=256, description="processes that prepare pictures, for each trainer")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="processor threads of the network's arithmetic; torch's own choice when absent. 1 where other "
+        "programs want the processor too: threads that wait for each other then make it several times slower",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,8 @@ from shelfvision.learn.progress import EpochReport, StepReport
 from shelfvision.learn.run_folder import RunFolder
 from shelfvision.learn.train_settings import DetectorSettings, PictureSource, shaping_values
 
+_WORKER = "DataLoader worker"  # how torch's errors name a process that prepares pictures
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -46,6 +49,7 @@ class Listener:
     note: Callable[[str], None] = lambda _: None
     step: Callable[[StepReport], None] = lambda _: None
     epoch: Callable[[EpochReport], None] = lambda _: None
+    judged: Callable[[int], None] = lambda _: None  # batches done of an evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ def train_detector(
         TrainingError: settings that do not fit the data or each other, a loss that is not finite, a full disk.
     """
     listener = listener or Listener()
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
     with join_processes(settings.device) as processes:
         hears = listener if processes.is_main else Listener()
         with RunFolder(settings.out, resume=resume, writes=processes.is_main) as folder:
@@ -109,10 +115,37 @@ def train_detector(
                 facts=_facts(settings, pictures, start, command, processes),
                 on_step=hears.step,
                 on_epoch=hears.epoch,
+                on_judged=hears.judged,
             )
             if folder.resumes:
                 hears.note(f"goes on where it was: {training.describe()}")
-            return training.run()
+            with shortages_explained():
+                return training.run()
+
+
+@contextmanager
+def shortages_explained() -> Iterator[None]:
+    """Turn torch's ways of saying that memory does not suffice into an error with its fix."""
+    try:
+        try:
+            yield
+        except (ConnectionError, EOFError) as error:  # it died while it handed a batch over
+            raise RuntimeError(f"{_WORKER} {error}") from None
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(f"GPU memory does not suffice: lower batch or size ({_first_line(error)})") from None
+    except RuntimeError as error:
+        if _WORKER in str(error):
+            raise TrainingError(
+                "a process that prepares pictures died; mostly memory or shared memory (/dev/shm) does not suffice: "
+                f"lower workers, and go on with --resume ({_first_line(error)})"
+            ) from None
+        if "DefaultCPUAllocator" in str(error):
+            raise TrainingError(f"memory does not suffice: lower batch or size ({_first_line(error)})") from None
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def open_pictures(settings: DetectorSettings, note: Callable[[str], None] = lambda _: None) -> Pictures:
@@ -152,6 +185,9 @@ def _describe(trained: PictureSet, judged: PictureSet | None, note: Callable[[st
     names = trained.dataset.labels
     listed = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts.tolist(), strict=True))
     note(f"{len(trained):,} pictures to train on: {listed}")
+    absent = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
+    if absent:
+        note(f"warning: no box of {', '.join(absent)}: these classes are not learned")
     if judged is None:
         note("no pictures to judge by (data.val, data.hold_out): the last epoch counts, there is no best one")
         return

@@ -87,9 +87,7 @@ class ModelSection(Section):
     head: int | None = Field(
         default=None, ge=8, le=1024, description="channels of the head; that of the start if absent"
     )
-    activation: str | None = Field(
-        default=None, description="silu or relu6 and the like; that of the start when absent"
-    )
+    activation: str | None = Field(default=None, description="silu, relu or relu6; that of the start when absent")
     freeze: int | Literal["auto"] = Field(
         default="auto",
         description="early stages of the backbone that are not trained; auto: half of them for fewer than 200 pictures",
@@ -177,7 +175,7 @@ def shaping_values(settings: DetectorSettings) -> dict[str, Any]:
 
     Where data lies and results go, what prepares pictures and when it is judged or stopped may change.
     """
-    free = {"out", "workers", "device", "patience", "evaluate_every", "evaluate_first"}
+    free = {"out", "workers", "threads", "device", "patience", "evaluate_every", "evaluate_first"}
     values = settings.model_dump(mode="json", exclude=free)
     for source in (*values["data"]["train"], *values["data"]["val"]):
         del source["path"], source["images"]

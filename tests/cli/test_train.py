@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 import signal
 import subprocess
 import sys
@@ -172,3 +173,20 @@ def test_a_folder_that_holds_a_training_is_kept(config, capsys):
     assert "holds a training already; go on with --resume" in capsys.readouterr().err
     assert train(config, "--set", "epochs=1", "--resume") == 0
     assert "1 of 1 epochs are done" in capsys.readouterr().err
+
+
+def test_a_full_disk_while_saving_is_one_clear_line_and_keeps_the_checkpoint(config, tmp_path, capsys):
+    assert train(config, "--set", "epochs=2") == 0
+    kept = {path: path.read_bytes() for path in (tmp_path / "run/last").iterdir()}
+    (tmp_path / "run/state.safetensors").unlink()
+    capsys.readouterr()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        assert train(config, "--set", "epochs=2", "--resume") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    err = capsys.readouterr().err
+    assert "cannot be written" in err
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in (tmp_path / "run/last").iterdir()} == kept

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from shelfvision.errors import ConfigError
+from shelfvision.learn.train_reference import reference
 from shelfvision.learn.train_settings import DetectorSettings, load_settings, shaping_values
 
 CONFIGS = Path(__file__).parents[2] / "configs/train"
@@ -27,6 +28,11 @@ def test_every_config_that_we_ship_is_valid(path):
     settings = load_settings(path)
     assert not settings.out.is_absolute()
     assert all(source.path.is_absolute() for source in settings.data.train)
+
+
+def test_the_reference_page_is_current():
+    page = CONFIGS.parents[1] / "docs/training-settings.md"
+    assert page.read_text() == reference(), "the models of the settings have changed: run `make docs`"
 
 
 def test_there_are_the_promised_configs():
