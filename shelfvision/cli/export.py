@@ -32,7 +32,7 @@ def export(
         int | None, typer.Option(min=32, max=8192, help="Longer side of the input; as trained when absent.")
     ] = None,
     score: Annotated[float, typer.Option(min=0, max=1, help="Boxes are believed from this score on.")] = 0.3,
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="The graph gives no box below.")] = 0.05,
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="The graph gives no box below.")] = 0.01,
     overlap: Annotated[
         float, typer.Option(min=0.05, max=1, help="IoU above which the weaker of two boxes of a class goes.")
     ] = 0.65,

@@ -46,7 +46,7 @@ class ExportSettings:
 
     size: int = _USUAL_SIZE  # longer side of the input in pixels
     score: float = 0.3  # from which boxes are believed
-    least_score: float = 0.05  # the graph gives no box below
+    least_score: float = 0.01  # the graph gives no box below
     overlap: float = 0.65  # IoU above which the weaker box of a class goes
     most: int = 1000  # boxes of a class and picture
     int8: bool = False

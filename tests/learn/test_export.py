@@ -33,7 +33,7 @@ from shelfvision.models.detector import Detector, DetectorConfig
 
 LABELS = ("product", "gap", "hand")
 CHOSEN = Suppression(0.05, 0.65, 1000)
-SETTINGS = ExportSettings(size=128)
+SETTINGS = ExportSettings(size=128, least_score=0.05)
 
 
 def spread_out(seed: int = 0) -> Detector:
