@@ -60,7 +60,11 @@ def calibrate(
     if there and not overwrite:
         raise UsageError(f"{' and '.join(there)}: there already; give another --out, or --overwrite")
     detector = open_detector(
-        model, runtime=runtime, threads=threads, least_score=least_score, tiling=parse_tiles(tiles)
+        model,
+        runtime="onnxruntime" if runtime == "auto" else runtime,  # one picture is not worth measuring
+        threads=threads,
+        least_score=least_score,
+        tiling=parse_tiles(tiles),
     )
     image, live = _picture(source)
     size = (image.shape[1], image.shape[0])

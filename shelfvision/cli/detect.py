@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 _LISTED = 0.05  # score from which boxes stand in the JSON: below it there is next to nothing right
 
+_WORTH_MEASURING = 20  # pictures; for fewer, loading a second runtime costs more than it can win
+
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL|default", help="ONNX file with its sidecar beside it, or 'default'.")
 ]
 RuntimeOption = Annotated[
-    Literal["auto", "onnxruntime", "openvino"], typer.Option(help="auto measures both and takes the quicker one.")
+    Literal["auto", "onnxruntime", "openvino"],
+    typer.Option(help="auto: the quicker one, measured where there is much to do."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="Computing threads; all cores when absent.")]
 
@@ -60,6 +63,8 @@ def detect(
     paths = _paths(pictures)
     names = _names(paths) if annotated is not None else []
     tiling = parse_tiles(tiles)
+    if runtime == "auto" and len(paths) < _WORTH_MEASURING:
+        runtime = "onnxruntime"
     detector = open_detector(model, runtime=runtime, threads=threads, size=size, tiling=tiling)
     thresholds = detector.model.sidecar.thresholds
     believed = thresholds.score if least_score is None else least_score

@@ -12,7 +12,7 @@ from shelfvision.core.boxes import Boxes, enclosing
 _SAME_BOARD = 0.5  # share of the lower of two heights that two neighbours have in common, and their bottoms differ by
 _REACH = 2.5  # widths of a usual package that may lie between neighbours on a board
 _ON_TOP = 0.6  # share of the narrower width that a package on another one shares with it
-_SEAM = 0.08  # of the height: so near is a package's bottom to the top of the one that it stands on
+_SEAM = 0.12  # of the height: so near is a package's bottom to the top of the one that it stands on
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from shelfvision.edge.shelf_rows import Column, split_rows, stack_columns
 from shelfvision.errors import GeometryError
 
 _ALIKE = 0.6  # likeness from which neighbours are one SKU
+_ALIKE_STACKED = 0.45  # ... from which what stands on something of its width is a stack
 _SAME_HEIGHT = 0.85  # their heights agree within this
 _APART = 0.7  # of a width: wider spaces end a run
 _SIDE_MARGIN = 0.06  # of a facing's width, left and right
@@ -52,7 +53,7 @@ def propose_slots(image: Image, found: Detections, labels: Sequence[str]) -> lis
     if len(products) and len(gaps):
         gaps = gaps[np.asarray(coverage(gaps.xyxy, products.xyxy).max(axis=1) < 0.5)]
     single = [look_of(image, (float(b[0]), float(b[1]), float(b[2]), float(b[3]))) for b in products.xyxy]
-    columns = stack_columns(products.xyxy, lambda a, b: likeness(single[a], single[b]) >= _ALIKE)
+    columns = stack_columns(products.xyxy, lambda a, b: likeness(single[a], single[b]) >= _ALIKE_STACKED)
     empty = [Column((), (float(b[0]), float(b[1]), float(b[2]), float(b[3]))) for b in gaps.xyxy]
     if not columns and not empty:
         return []
