@@ -149,10 +149,8 @@ def _paint_face(
         turned = perspective(source, local)
         warped = cv2.warpPerspective(printed, turned, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if pack.material == "glossy" and face.name == "front":
-        ramp = np.repeat(np.linspace(1.1, 0.9, size[1], dtype=np.float32)[:, None], size[0], axis=1)
-        warped = multiply_light(
-            np.asarray(warped, np.uint8), ramp * np.float32(face.light), 0.04 * np.clip(ramp - 0.95, 0, 1)
-        )
+        ramp = np.linspace(1.1, 0.9, size[1], dtype=np.float32)[:, None]
+        warped = multiply_light(np.asarray(warped, np.uint8), ramp * face.light, 0.04 * np.clip(ramp - 0.95, 0, 1))
     elif face.light != 1.0:
         warped = cv2.convertScaleAbs(warped, alpha=face.light)
     cv2.copyTo(warped, mask, pixels[top:bottom, left:right])

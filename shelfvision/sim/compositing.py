@@ -18,7 +18,7 @@ Matrix = NDArray[np.float64]
 class Stamp:
     """A sprite ready to be drawn."""
 
-    pixels: Image  # (h, w, 4) BGRA, colour multiplied by alpha
+    pixels: Image  # (h, w, 4) BGRA, colour multiplied by alpha; (h, w) cover of what is only asked where it is
 
     @property
     def nbytes(self) -> int:
@@ -135,7 +135,7 @@ class Canvas:
         region, warped = self._warp(stamp.pixels, matrix, (0.0, 0.0))
         if region is None or warped is None:
             return None
-        return region, np.asarray(cv2.extractChannel(warped, 3), np.uint8)
+        return region, warped if warped.ndim == 2 else np.asarray(cv2.extractChannel(warped, 3), np.uint8)
 
     def _warp(self, pixels: Image, matrix: Matrix, smear: tuple[float, float]) -> tuple[Region | None, Image | None]:
         height, width = pixels.shape[:2]

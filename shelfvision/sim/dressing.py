@@ -100,12 +100,7 @@ def paint_before(layer: Layer, camera: Camera, fixture: Fixture, dressing: Dress
         thickness = max(int(0.35 * camera.focal / max(settings.distance_cm, 20)), 1)
         layer.lines(_wires(camera, fixture, dressing.reaches), dressing.wire, thickness)
     if dressing.glare is not None:
-        height, width = layer.image.shape[:2]
-        share = 1 / _GLARE_STEP
-        shift = np.array([[share, 0, layer.left * share], [0, share, layer.top * share]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        glare = cv2.warpAffine(dressing.glare, shift, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        cv2.add(layer.image, glare, dst=layer.image)
+        cv2.add(layer.image, layer.stretched(dressing.glare, camera.canvas_size), dst=layer.image)
     if settings.front == "door" and fixture.kind != "table":
         frame = mix(fixture.board_colour, (120, 122, 124), 0.4)
         for x in fixture.uprights:

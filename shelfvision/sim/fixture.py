@@ -172,7 +172,7 @@ def level(x1: float, x2: float, y: float, z1: float, z2: float) -> Points:
 
 def paint_surroundings(layer: Layer, camera: Camera, backdrop: Image, floor: Colour, fixture: Fixture) -> None:
     """What is seen around the furniture: a blurred picture of the shop, and the floor."""
-    layer.backdrop(backdrop, camera.canvas_size)
+    layer.image[:] = layer.stretched(backdrop, camera.canvas_size)
     far = -450.0
     layer.polygon(camera.polygon(level(-2000, 2000, 0.0, far, 600.0)), floor)
     joint = mix(floor, (0, 0, 0), 0.14)
@@ -327,8 +327,8 @@ def make_backdrop(photograph: Image | None, rng: np.random.Generator) -> Image:
         backdrop = cv2.resize(photograph, (320, 240), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(backdrop, (0, 0), rng.uniform(1.0, 4)), np.uint8)
     wall = hsv(rng.random(), rng.uniform(0, 0.12), rng.uniform(0.35, 0.9))
-    ramp = np.linspace(1.05, 0.75, 240, dtype=np.float32)[:, None, None]
-    backdrop = np.clip(np.asarray(wall, np.float32) * ramp * np.ones((1, 320, 1), np.float32), 0, 255).astype(np.uint8)
+    column = np.clip(np.linspace(1.05, 0.75, 240)[:, None, None] * np.array(wall, float), 0, 255).astype(np.uint8)
+    backdrop = np.asarray(cv2.copyMakeBorder(column, 0, 0, 0, 319, cv2.BORDER_REPLICATE), np.uint8)
     ceiling, floor = int(rng.integers(20, 80)), int(rng.integers(150, 220))
     backdrop[:ceiling] = backdrop[:ceiling] // 4 * 3 + 40
     far = rng.uniform(-60, 380), ceiling + 5.0

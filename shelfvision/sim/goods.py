@@ -53,7 +53,8 @@ class Goods:
         for number, place in enumerate(self._places):
             place.identity = number + 1
         self._owner = [slot for slot in slots for _ in slot.places]
-        self.projections = project_places(camera, self._places)
+        numbers = [number for number, slot in enumerate(slots) for _ in slot.places]
+        self.projections = project_places(camera, self._places, numbers)
         rows = np.array([place.row for place in self._places], float)
         self.gain = (1 - _ROW_SHADE * shade) ** rows * rng.uniform(0.94, 1.04, len(rows))
         self._order = {number: self._painting_order(number) for number in self._slots}

@@ -71,18 +71,18 @@ class Layer:
         x2, y2 = min(int(high[0]) - self.left, self.image.shape[1]), min(int(high[1]) - self.top, self.image.shape[0])
         return None if x1 >= x2 or y1 >= y2 else (x1, y1, x2, y2)
 
-    def backdrop(self, picture: Image, canvas_size: tuple[int, int]) -> None:
-        """Fill the layer with its part of a picture that is stretched over the whole canvas."""
+    def stretched(self, picture: Image, canvas_size: tuple[int, int]) -> Image:
+        """The layer's part of a picture that is stretched over the whole canvas."""
         height, width = self.image.shape[:2]
         if (width, height) == canvas_size:
-            cv2.resize(picture, canvas_size, dst=self.image, interpolation=cv2.INTER_LINEAR)
-            return
+            return np.asarray(cv2.resize(picture, canvas_size, interpolation=cv2.INTER_LINEAR), np.uint8)
         ratio_x, ratio_y = picture.shape[1] / canvas_size[0], picture.shape[0] / canvas_size[1]
         # the same pixel centres as ``cv2.resize`` uses
         offset = (self.left + 0.5) * ratio_x - 0.5, (self.top + 0.5) * ratio_y - 0.5
         matrix = np.array([[ratio_x, 0, offset[0]], [0, ratio_y, offset[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        self.image[:] = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        part = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(part, np.uint8)
 
     def panel(self, picture: Image, matrix: NDArray[np.float64]) -> None:
         """Paint an opaque picture of the background through a map to the canvas, with hard edges; quick."""
@@ -177,9 +177,10 @@ class Layer:
         left, top = ((edge - room) // factor * factor for edge in (self.left + x1, self.top + y1))
         right, bottom = (-(-(edge + room) // factor) * factor for edge in (self.left + x2, self.top + y2))
         mask = np.zeros(((bottom - top) // factor, (right - left) // factor), np.uint8)
-        for corners in polygons:
-            local = np.clip((corners - (left, top) + 0.5) / factor - 0.5, -_LIMIT, _LIMIT)
-            cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), round(255 * strength), cv2.LINE_AA, 4)
+        local = np.clip((everything - (left, top) + 0.5) / factor - 0.5, -_LIMIT, _LIMIT)
+        points = np.round(local * 16).astype(np.int32)
+        for corners in np.split(points, np.cumsum([len(polygon) for polygon in polygons[:-1]])):
+            cv2.fillConvexPoly(mask, corners, round(255 * strength), cv2.LINE_AA, 4)
         width = max(int(spread / factor) * 2 + 1, 1)
         soft = cv2.blur(cv2.blur(mask, (width, width)), (3, 3))
         full = cv2.resize(soft, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)

@@ -27,11 +27,14 @@ class Sprite:
 
 
 def multiply_light(pixels: Image, colour: NDArray[np.float32], white: NDArray[np.float32]) -> Image:
-    """BGR lit: colour factor from 0 to 2 and white added from 0 to 1, both (h, w)."""
-    factor = cv2.convertScaleAbs(colour, alpha=127.5)
-    added = cv2.convertScaleAbs(white, alpha=255)
-    lit = cv2.multiply(pixels, cv2.merge([factor, factor, factor]), scale=1 / 127.5)
-    return np.asarray(cv2.add(lit, cv2.merge([added, added, added])), np.uint8)
+    """BGR lit: colour factor from 0 to 2 and white added from 0 to 1, both (h, w), or (h, 1) for whole rows."""
+    factor, added = (
+        cv2.cvtColor(cv2.convertScaleAbs(part, alpha=most), cv2.COLOR_GRAY2BGR)
+        for part, most in ((colour, 127.5), (white, 255.0))
+    )
+    if (across := pixels.shape[1] - factor.shape[1]) > 0:
+        factor, added = (cv2.copyMakeBorder(part, 0, 0, 0, across, cv2.BORDER_REPLICATE) for part in (factor, added))
+    return np.asarray(cv2.add(cv2.multiply(pixels, factor, scale=1 / 127.5), added), np.uint8)
 
 
 def make_sprite(

@@ -63,7 +63,7 @@ class SpriteCache:
 
     def __init__(self, max_bytes: int = 64_000_000) -> None:
         self._sprites: ByteCache[Sprite] = ByteCache(max_bytes, lambda sprite: sprite.pixels.nbytes + 400)
-        self._round = RoundParts(max_bytes // 3)
+        self._round = RoundParts(max_bytes // 2)
 
     def view(self, pack: Packaging, pixels_per_cm: float, azimuth: float, elevation: float, turn: float) -> Sprite:
         """As ``render_view``, kept."""

@@ -14,6 +14,7 @@ from shelfvision.sim.palette import Colour, hsv, mix
 
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+_BAR_CODES = 200
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 
 
@@ -279,6 +280,12 @@ def pictogram(image: Image, box: Box, colour: Colour, rng: np.random.Generator) 
         polygon(image, np.stack([x + radius * 0.6 * np.cos(turns), y + radius * 0.6 * np.sin(turns)], 1), colour)
 
 
+@lru_cache(maxsize=_BAR_CODES)
+def _bars(number: int) -> NDArray[np.uint8]:
+    dark = np.repeat(np.random.default_rng(number).random(48) < 0.5, 2)[None, :]
+    return np.where(dark, 20, 250).astype(np.uint8)
+
+
 def barcode(image: Image, box: Box, rng: np.random.Generator) -> None:
     """A barcode on white."""
     left, top, right, bottom = (int(v) for v in box)
@@ -286,8 +293,7 @@ def barcode(image: Image, box: Box, rng: np.random.Generator) -> None:
         return
     cv2.rectangle(image, (left, top), (right, bottom), (250, 250, 250), -1)
     margin = max((right - left) // 12, 1)
-    bars = np.repeat(rng.random(48) < 0.5, 2)[None, :]
-    drawn = np.where(bars, 20, 250).astype(np.uint8)
+    drawn = _bars(int(rng.integers(_BAR_CODES)))
     width, height = right - left - 2 * margin, int((bottom - top) * 0.8)
     if width < 2 or height < 1:
         return

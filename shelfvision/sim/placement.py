@@ -13,6 +13,7 @@ from shelfvision.sim.stocking import Place
 
 SMALL = 8.0  # pixels per cm up to which packages are drawn from fewer directions than larger ones
 SIDEWAYS = 58.0  # degrees; seen more from the side than this, a box's front no longer fixes its picture
+_ALIKE = 0.75  # steps by which a package's direction may differ from that of its picture, if its slot's is the same
 CLOSE = 0.27  # a box whose diagonal is a greater part of its distance is drawn in true perspective
 FloatArray = NDArray[np.float64]
 
@@ -33,9 +34,17 @@ class Projections:
     close: NDArray[np.bool_]  # (n,) boxes so near that parallel projection would show
 
 
-def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
-    """Project every place."""
+def project_places(camera: Camera, places: Sequence[Place], slots: Sequence[int] | None = None) -> Projections:
+    """Project every place.
+
+    Args:
+        camera: who looks.
+        places: where units stand or can stand.
+        slots: a number for each place; places of one number are drawn from one direction at one resolution as far as
+            that is near enough, so that fewer pictures are needed and neighbours look alike. Each its own when absent.
+    """
     count = len(places)
+    group = np.arange(count) if slots is None else np.asarray(slots, int)
     foot = np.array([(p.x, p.y, p.z) for p in places], float).reshape(count, 3)
     size = np.array([p.pack.size_cm for p in places], float).reshape(count, 3)
     turn, lean = np.array([(p.turn, p.lean) for p in places], float).reshape(count, 2).T
@@ -54,10 +63,10 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     centre, middle_distance = camera.to_canvas(middle)
     scale = camera.focal / np.maximum(middle_distance, 6.0)
     # sprites come in octaves: shrunk to no less than 0.61 of their size, stretched to no more than 1.23
-    level = np.clip(2.0 ** np.rint(np.log2(np.maximum(scale, 0.1)) + 0.2), 2.0, 64.0)
+    level = np.clip(2.0 ** _stepped(np.log2(np.maximum(scale, 0.1)) + 0.2, np.ones(count), group, 0.65), 2.0, 64.0)
     around, over = (np.where(level <= SMALL, small, large) for small, large in ((20.0, 15.0), (15.0, 10.0)))
-    shown_azimuth = np.where(is_block & ~lying, np.clip(around * np.rint(relative / around), -75.0, 75.0), 0.0)
-    shown_elevation = np.where(~is_flat & ~lying, np.clip(over * np.rint(elevation / over), -50.0, 75.0), 0.0)
+    shown_azimuth = np.where(is_block & ~lying, np.clip(_stepped(relative, around, group, _ALIKE), -75.0, 75.0), 0.0)
+    shown_elevation = np.where(~is_flat & ~lying, np.clip(_stepped(elevation, over, group, _ALIKE), -50.0, 75.0), 0.0)
     round_turn = np.where((level <= SMALL / 2) & (np.abs(turn) < 30), 0.0, turn)
     shown_turn = np.where(is_round, round_turn, np.where(back, 180.0, 0.0))
 
@@ -70,8 +79,7 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     # the reference rectangle leans around the lower corner on the side to which it leans; a fallen one lies centred
     side = np.where(lean >= 0, 1.0, -1.0)
     pivot = np.where(lying, -side * size[:, 1] / 2, side * size[:, 0] / 2)
-    cos, sin = np.cos(np.radians(lean)), np.sin(np.radians(lean))
-    half = size[:, 0] / 2
+    cos, sin, half = np.cos(np.radians(lean)), np.sin(np.radians(lean)), size[:, 0] / 2
     corners_x = np.stack([-half, half, half, -half], axis=1) - (side * half)[:, None]
     corners_y = np.stack([0 * half, 0 * half, size[:, 1], size[:, 1]], axis=1)
     leant_x = corners_x * cos[:, None] + corners_y * sin[:, None] + pivot[:, None]
@@ -97,9 +105,22 @@ def project_places(camera: Camera, places: Sequence[Place]) -> Projections:
     reach = (diagonal * 0.8 * scale)[:, None] + 2
     low = np.minimum(anchors.min(axis=1), np.where(tilted[:, None], centre - reach, low))
     high = np.maximum(anchors.max(axis=1), np.where(tilted[:, None], centre + reach, high))
-    inside = (high > 0).all(axis=1) & (low < np.array(camera.canvas_size)).all(axis=1)
-    visible = inside & (distance.min(axis=1, initial=np.inf) > 10) & (middle_distance > 12)
+    visible = (high > 0).all(axis=1) & (low < np.array(camera.canvas_size)).all(axis=1)
+    visible &= (distance.min(axis=1, initial=np.inf) > 10) & (middle_distance > 12)
     return Projections(anchors, shown_azimuth, shown_elevation, shown_turn, level, scale, low, high, visible, close)
+
+
+def _stepped(values: FloatArray, step: FloatArray, group: NDArray[np.int_], reach: float) -> FloatArray:
+    """Values rounded to multiples of a step; those near what their group's mean is rounded to join it.
+
+    ``reach`` is in steps.
+    """
+    if not len(values):
+        return values
+    counts = np.maximum(np.bincount(group), 1)
+    middle = (np.bincount(group, values) / counts)[group]
+    common = step * np.rint(middle / step)
+    return np.where(np.abs(values - common) <= reach * step, common, step * np.rint(values / step))
 
 
 def _bounds(
@@ -108,14 +129,14 @@ def _bounds(
     """Corners (n, 2) of the canvas rectangles that hold upright units as they are drawn.
 
     These are the rectangles around their boxes, with room for the difference between the direction from which a unit
-    is seen and that of its sprite: up to 10 degrees around, 7.5 over.
+    is seen and that of its sprite: up to 15 degrees around, 11 over.
     """
     signs = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (0.0, 1.0) for z in (-0.5, 0.5)])
     local = size[:, None] * signs
     cos, sin = np.cos(facing)[:, None], np.sin(facing)[:, None]
     turned = (local[..., 0] * cos + local[..., 2] * sin, local[..., 1], local[..., 2] * cos - local[..., 0] * sin)
     spots, _ = camera.to_canvas(foot[:, None] + np.stack(turned, axis=-1))
-    room = np.stack([size[:, 2] * scale * 0.18, size[:, 2] * scale * 0.14], axis=1) + 2.0
+    room = np.stack([size[:, 2] * scale * 0.26, size[:, 2] * scale * 0.2], axis=1) + 2.0
     return spots.min(axis=1) - room, spots.max(axis=1) + room
 
 

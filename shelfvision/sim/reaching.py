@@ -15,11 +15,13 @@ from shelfvision.sim.stocking import Place
 from shelfvision.sim.wardrobe import ARM_CM, RADII, HandStamps, Wardrobe, place_arm
 
 Image = NDArray[np.uint8]
-PEOPLE = 10  # in the cast of one store
+PEOPLE = 8  # in the cast of one store
 _HALF = 127
 _COVERED = -1  # in the instance map: an arm, a sleeve or a body, which is neither a product nor an empty place
 _BODY_DISTANCE = 120.0  # cm; nearer cameras see arms only
-_YAWS = (0.0, -30.0, 30.0)  # one for each of the cast: whoever is drawn once is drawn for all the store's stills
+# each of the cast has one way: whoever is drawn once is drawn for many of the store's stills
+_YAWS = (0.0, -30.0, 30.0)
+_AT_SHELVES, _AT_TABLES = ("low", "level", "low"), ("above", "above", "low")
 _UPRIGHT = 20.0  # degrees; units that lean more are left alone
 _MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
 
@@ -54,7 +56,7 @@ class Peopled:
 
 def make_cast(seed: int) -> Wardrobe:
     """The people of one store."""
-    return Wardrobe(seed, people=PEOPLE, hand_scale=12.0, body_scale=4.0, max_bytes=60_000_000)
+    return Wardrobe(seed, people=PEOPLE, hand_scale=12.0, body_scale=4.0, max_bytes=100_000_000)
 
 
 def add_people(scene: Scene, cast: Wardrobe, rng: np.random.Generator) -> Peopled:
@@ -123,15 +125,15 @@ class _Painter:
         """One person's hand at a unit."""
         scene, rng = self._scene, self._rng
         table = scene.fixture.kind == "table"
-        approach = "above" if table and rng.random() < 0.6 else str(rng.choice(("low", "low", "level")))
         mirrored = bool(rng.random() < 0.5)
         side = -1.0 if mirrored else 1.0
+        person = self._people.pop()
+        approach = (_AT_TABLES if table else _AT_SHELVES)[person % 3]
         home = hold_point(place, approach)
         point = home + self._moved(place, deed)
         x, y, scale = project(scene.camera, point)
         half = place.pack.size_cm[0] / 2
         held = max(min(half, RADII[-1]), 0.8)
-        person = self._people.pop()
         tilt = float(rng.normal(0, 10)) if deed != "hold" else 0.0
         at = (x + side * max(half - held, 0.0) * scale, y)
         far = scene.settings.distance_cm > _BODY_DISTANCE and not table
@@ -164,7 +166,7 @@ class _Painter:
             self._claim(stamps.skin, matrix, identity, within=stamps.front)
         if body is not None:
             self._hide(body[0], body[1])
-        area = float(np.count_nonzero(stamps.skin.pixels[..., 3] > _HALF)) * (scale / stamps.pixels_per_cm) ** 2
+        area = float(np.count_nonzero(stamps.skin.pixels > _HALF)) * (scale / stamps.pixels_per_cm) ** 2
         self.result.hands.append(HandSeen(identity, area))
 
     def _moved(self, place: Place, deed: str) -> NDArray[np.float64]:

@@ -25,19 +25,18 @@ _FULL = 16.0  # pixels per cm
 class Form:
     """What packages of one outline and material share in one view: all but the print."""
 
-    factor: Image  # (h, w, 3) light on colour, 128 for one
+    factor: NDArray[np.uint8]  # (h, w) light on colour, 128 for one
     white: NDArray[np.uint8]  # (h, w) light on top
     cover: NDArray[np.uint8]  # (h, w) 0 to 255
     around: NDArray[np.float32]  # (h, w) share of a full turn from the seam at the back
     down: NDArray[np.float32]  # (h, w) pixels below the top edge
-    lid: tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]] | None  # where, 0 to 1 across and deep
+    lid: tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]  # pixels, 0 to 1 across and deep
     foot: tuple[float, float]  # pixel of the centre of the foot
 
     @property
     def nbytes(self) -> int:
         """Memory it takes."""
-        lid = sum(part.nbytes for part in self.lid) if self.lid is not None else 0
-        return self.factor.nbytes + 2 * self.cover.nbytes + 2 * self.around.nbytes + lid
+        return 3 * self.cover.nbytes + 2 * self.around.nbytes + sum(part.nbytes for part in self.lid)
 
 
 class RoundParts:
@@ -56,7 +55,12 @@ class RoundParts:
 def _form(pack: Packaging, pixels_per_cm: float, elevation: float) -> Form:
     view = round_view(pack.profile, pixels_per_cm, elevation)
     factor, white = round_light(view, pack.material)
-    lid = (view.lid, view.lid_x * 0.5 + 0.5, view.lid_z * 0.5 + 0.5) if view.lid.any() else None
+    there = np.flatnonzero(view.lid).astype(np.int32)
+    lid = (
+        there,
+        view.lid_x.take(there) * np.float32(0.5) + np.float32(0.5),
+        view.lid_z.take(there) * np.float32(0.5) + np.float32(0.5),
+    )
     down = np.maximum((np.float32(pack.size_cm[1]) - view.height) * np.float32(pixels_per_cm), 0)
     cover = np.round(view.cover * 255).astype(np.uint8)
     return Form(factor, white, cover, view.turn + np.float32(0.5), down, lid, view.foot)
@@ -73,16 +77,17 @@ def round_sprite(pack: Packaging, pixels_per_cm: float, elevation: float, turn: 
     map_x = (form.around - np.float32(turn / 360.0)) * np.float32(around) - np.float32(0.5)
     map_y = np.minimum(form.down, np.float32(rows - 1))
     shine = cv2.multiply(form.white, gloss.take(map_y.astype(np.int32)), scale=1 / 255)
-    if form.lid is not None:
-        where, across, deep = form.lid
-        side = len(skin) - rows
-        np.copyto(map_x, across * np.float32(side - 1), where=where)
-        np.copyto(map_y, rows + deep * np.float32(side - 1), where=where)
+    there, across, deep = form.lid
+    if len(there):
+        side = np.float32(len(skin) - rows - 1)
+        map_x.ravel()[there] = across * side
+        map_y.ravel()[there] = rows + deep * side
     pixels = cv2.remap(skin, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     cover = form.cover
     if pack.material == "transparent":
         cover = np.asarray(cv2.multiply(cv2.extractChannel(pixels, 3), cover, scale=1 / 255), np.uint8)
-    lit = cv2.multiply(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), form.factor, scale=1 / 128)
+    factor = cv2.cvtColor(form.factor, cv2.COLOR_GRAY2BGR)
+    lit = cv2.multiply(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), factor, scale=1 / 128)
     lit = cv2.add(lit, cv2.cvtColor(shine, cv2.COLOR_GRAY2BGR))
     radius, up = pack.size_cm[0] / 2, height * np.cos(np.radians(elevation))
     x, y = form.foot

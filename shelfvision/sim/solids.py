@@ -85,7 +85,7 @@ def round_view(profile: Profile, pixels_per_cm: float, elevation: float) -> Roun
         pixels_per_cm: resolution.
         elevation: degrees; the camera above sees the flat top, the camera below does not see the foot's underside.
     """
-    oversampling = 2 if pixels_per_cm <= 12 else 1
+    oversampling = 2 if pixels_per_cm <= 4 else 1
     fine = np.float32(oversampling * pixels_per_cm)
     el = np.radians(elevation)
     cos, sin = np.float32(np.cos(el)), np.float32(np.sin(el))

@@ -31,7 +31,7 @@ from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
 BLOCK = 120
-VERSION = 3  # of the renderer: a folder begun by another version is not continued
+VERSION = 4  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
 _PARTS = 6  # of the work for each process, at least
 
@@ -95,7 +95,7 @@ class Store:
             textures=textures,
         )
         self.photographs = list_pictures(textures, "--textures") if textures else []
-        self.cache = SpriteCache(200_000_000)
+        self.cache = SpriteCache(240_000_000)
         self.cast = make_cast(int(rng.integers(2**31)))
 
     def still(self, number: int, *, settings: SceneSettings | None = None) -> Still:

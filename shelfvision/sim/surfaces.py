@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.pictures import Image, polygon
+from shelfvision.sim.pictures import polygon
 from shelfvision.sim.solids import RoundView
 
 FloatArray = NDArray[np.float32]
@@ -41,11 +41,11 @@ def _round_light(normal: tuple[FloatArray, FloatArray, FloatArray], material: st
     return diffuse.astype(np.float32), (0.34 * shine).astype(np.float32)
 
 
-def round_light(view: RoundView, material: str) -> tuple[Image, Image]:
+def round_light(view: RoundView, material: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Light on the view of a surface of revolution, ready to be multiplied and added.
 
     Returns:
-        (h, w, 3) factors with 128 for one, and (h, w) white to add; uint8.
+        (h, w) factors with 128 for one, and (h, w) white to add; uint8.
     """
     colour, white = _round_light(view.normal, material)
     if view.lid.any():
@@ -53,7 +53,7 @@ def round_light(view: RoundView, material: str) -> tuple[Image, Image]:
         tilt = 0.1 * np.clip(1 - 3 * np.abs(view.lid_x + 0.4 * view.lid_z), 0, 1)
         white = np.where(view.lid, tilt, white).astype(np.float32)
     factor = np.clip(colour * 128, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.merge([factor] * 3), np.uint8), np.clip(white * 255, 0, 255).astype(np.uint8)
+    return factor, np.clip(white * 255, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=CRINKLES)

@@ -24,7 +24,7 @@ STAGES = 3  # open, half, closed
 _YAW_STEP = 30.0
 _ARM_SCALE = 7.0  # pixels per cm; arms are plain, large and mostly in motion
 _OCTAVES = 2  # by how many halvings things are drawn smaller when they are seen from afar
-_STRETCH = 1.2  # and up to which factor they are then enlarged
+_STRETCH = 1.4  # and up to which factor they are then enlarged
 
 
 def _axes(fingers: tuple[float, float, float], thumb: tuple[float, float, float]) -> FloatArray:
@@ -59,7 +59,7 @@ class HandStamps:
 
     whole: Stamp
     front: Stamp  # what is nearer than the held thing
-    skin: Stamp
+    skin: Stamp  # its cover alone
     shadow: Stamp
     shadow_scale: float
     hold: tuple[float, float]
@@ -247,7 +247,7 @@ class Wardrobe:
         return HandStamps(
             make_stamp(lit),
             make_stamp(lit, share=sprite.front),
-            make_stamp(lit, share=sprite.skin),
+            Stamp(sprite.skin),
             shadow,
             shrunk,
             sprite.hold,
