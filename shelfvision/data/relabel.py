@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from shelfvision.core.detections import IntArray
+from shelfvision.core.faults import suggestion
 from shelfvision.data.dataset import Dataset, LabelledPicture
 from shelfvision.errors import DataError
 
@@ -31,25 +33,27 @@ def parse_mapping(words: Iterable[str]) -> dict[str, str]:
     return mapping
 
 
-def relabel(dataset: Dataset, mapping: Mapping[str, str]) -> Dataset:
+def relabel(dataset: Dataset, mapping: Mapping[str, str | None]) -> Dataset:
     """The dataset with classes renamed; several that get one name are merged, in order of first appearance.
 
     Args:
         dataset: pictures and boxes.
-        mapping: old name to new name; ``""`` leaves the boxes out, ``"*"`` stands for all classes not named. Classes
-            that no key covers keep their name.
+        mapping: old name to new name; an empty one leaves the boxes out, ``"*"`` stands for all classes not named.
+            Classes that no key covers keep their name.
 
     Raises:
         DataError: a key is no class of the dataset.
     """
     unknown = [name for name in mapping if name != ANY and name not in dataset.labels]
     if unknown:
-        raise DataError(f"{dataset.source}: no class {', '.join(unknown)}; there are: {', '.join(dataset.labels)}")
+        there = ", ".join(dataset.labels) or "none"
+        hint = suggestion(unknown[0], dataset.labels)
+        raise DataError(f"{dataset.source}: no class {', '.join(unknown)}{hint}; there are: {there}")
     names = [mapping.get(name, mapping.get(ANY, name)) for name in dataset.labels]
     labels = tuple(dict.fromkeys(name for name in names if name))
     index = {name: number for number, name in enumerate(labels)}
-    new = np.array([index.get(name, -1) for name in names], np.int64)
-    return replace(dataset, labels=labels, pictures=tuple(_renumbered(picture, new) for picture in dataset))
+    new = np.array([index.get(name or "", -1) for name in names], np.int64)
+    return replace(dataset, labels=labels, pictures=tuple(renumber(picture, new) for picture in dataset))
 
 
 def align_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
@@ -69,7 +73,7 @@ def align_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
             "map them with `shelfvision data convert --labels OLD=NEW`"
         )
     new = np.array([index.get(name, -1) for name in dataset.labels], np.int64)
-    return replace(dataset, labels=tuple(labels), pictures=tuple(_renumbered(picture, new) for picture in dataset))
+    return replace(dataset, labels=tuple(labels), pictures=tuple(renumber(picture, new) for picture in dataset))
 
 
 def all_labels(datasets: Iterable[Dataset]) -> tuple[str, ...]:
@@ -77,8 +81,8 @@ def all_labels(datasets: Iterable[Dataset]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for dataset in datasets for name in dataset.labels))
 
 
-def _renumbered(picture: LabelledPicture, new: np.ndarray[tuple[int], np.dtype[np.int64]]) -> LabelledPicture:
-    """Labels looked up in ``new``; boxes whose class became -1 go."""
+def renumber(picture: LabelledPicture, new: IntArray) -> LabelledPicture:
+    """The picture with labels looked up in ``new``, by old label; boxes whose class became -1 go."""
     if not len(picture):
         return picture
     label = new[picture.label]

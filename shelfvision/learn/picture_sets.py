@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from shelfvision.core.detections import IntArray
 from shelfvision.core.faults import suggestion
 from shelfvision.data.dataset import BoolArray, Dataset
+from shelfvision.data.relabel import renumber
 from shelfvision.errors import TrainingError
-
-OTHERS = "*"  # in a mapping of class names: every class that it does not name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +30,6 @@ class PictureSet:
     def take(self, indices: IntArray) -> PictureSet:
         """The pictures with these indices, in this order."""
         return PictureSet(self.dataset.take(indices.tolist()), self.labelled[indices], self.weight[indices])
-
-
-def rename_classes(dataset: Dataset, mapping: Mapping[str, str | None], where: str) -> Dataset:
-    """The dataset with other class names; several may get the same one.
-
-    Args:
-        dataset: what to rename.
-        mapping: new name by name; nothing: boxes of that class are left out. ``OTHERS`` stands for all other classes.
-        where: key path of the mapping, for messages.
-
-    Raises:
-        TrainingError: the mapping names a class that the dataset does not have.
-    """
-    for name in mapping:
-        if name not in (OTHERS, *dataset.labels):
-            there = ", ".join(dataset.labels) or "none"
-            raise TrainingError(
-                f"{where}: {dataset.source} has no class {name!r}{suggestion(name, dataset.labels)}; it has {there}"
-            )
-    names = [mapping.get(name, mapping.get(OTHERS, name)) for name in dataset.labels]
-    kept = tuple(dict.fromkeys(name for name in names if name is not None))
-    return _relabelled(dataset, kept, [-1 if name is None else kept.index(name) for name in names])
 
 
 def choose_classes(wanted: Sequence[str] | None, datasets: Sequence[Dataset], known: Sequence[str]) -> tuple[str, ...]:
@@ -105,14 +82,17 @@ def check_classes(classes: Sequence[str], datasets: Sequence[Dataset]) -> None:
 def join(datasets: Sequence[Dataset], classes: Sequence[str], repeats: Sequence[float]) -> PictureSet:
     """All pictures with class indices into ``classes``; boxes of other classes do not occur (``check_classes``)."""
     places = [[classes.index(name) if name in classes else -1 for name in dataset.labels] for dataset in datasets]
-    parts = [_relabelled(dataset, tuple(classes), place) for dataset, place in zip(datasets, places, strict=True)]
+    parts = [
+        [renumber(picture, np.asarray(place, np.int64)) for picture in dataset]
+        for dataset, place in zip(datasets, places, strict=True)
+    ]
     labelled = [np.isin(np.arange(len(classes)), place) for place in places]
     sources = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return PictureSet(
         Dataset(
             tuple(classes),
             tuple(picture for part in parts for picture in part),
-            datasets[0].source if len(datasets) == 1 else Path(", ".join(str(part.source) for part in parts)),
+            datasets[0].source if len(datasets) == 1 else Path(", ".join(str(dataset.source) for dataset in datasets)),
         ),
         np.asarray(labelled, np.bool_)[sources],
         np.asarray(repeats, np.float64)[sources],
@@ -160,14 +140,3 @@ def class_counts(dataset: Dataset) -> IntArray:
     for picture in dataset:
         counts += np.bincount(picture.label[~picture.ignore], minlength=len(counts))
     return counts
-
-
-def _relabelled(dataset: Dataset, names: tuple[str, ...], place: Sequence[int]) -> Dataset:
-    """The dataset with class i called ``names[place[i]]``; boxes of classes at -1 are left out."""
-    index = np.asarray(place, np.int64)
-    pictures = []
-    for picture in dataset:
-        label = index[picture.label] if len(picture) else picture.label
-        kept = label >= 0
-        pictures.append(replace(picture, xyxy=picture.xyxy[kept], label=label[kept], ignore=picture.ignore[kept]))
-    return Dataset(names, tuple(pictures), dataset.source)

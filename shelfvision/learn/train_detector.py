@@ -19,7 +19,8 @@ from shelfvision import __version__
 from shelfvision.data.dataset import Dataset
 from shelfvision.data.loader import evaluation_loader
 from shelfvision.data.open_dataset import open_dataset
-from shelfvision.errors import TrainingError
+from shelfvision.data.relabel import relabel
+from shelfvision.errors import DataError, TrainingError
 from shelfvision.learn.detector_feed import DetectorFeed
 from shelfvision.learn.detector_start import Start, known_classes, make_start
 from shelfvision.learn.detector_task import DetectorTask
@@ -33,7 +34,6 @@ from shelfvision.learn.picture_sets import (
     class_counts,
     hold_out,
     join,
-    rename_classes,
 )
 from shelfvision.learn.progress import EpochReport, StepReport
 from shelfvision.learn.run_folder import RunFolder
@@ -177,7 +177,10 @@ def open_pictures(settings: DetectorSettings, note: Callable[[str], None] = lamb
 
 def _open(source: PictureSource, where: str) -> Dataset:
     dataset = open_dataset(source.path, images=source.images, format=source.format, split=source.split)
-    return rename_classes(dataset, source.labels, f"{where}.labels")
+    try:
+        return relabel(dataset, source.labels)
+    except DataError as error:
+        raise DataError(f"{where}.labels: {error}") from error
 
 
 def _describe(trained: PictureSet, judged: PictureSet | None, note: Callable[[str], None]) -> None:

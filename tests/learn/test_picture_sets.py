@@ -16,7 +16,6 @@ from shelfvision.learn.picture_sets import (
     draw_epoch,
     hold_out,
     join,
-    rename_classes,
 )
 
 
@@ -31,18 +30,6 @@ def dataset(names, *pictures, source="set"):
 
 
 DRINKS = dataset(["cola", "tea", "price_tag"], picture("a.jpg", 0, 1, 2), picture("b.jpg"), source="drinks")
-
-
-def test_classes_get_one_name_and_others_are_left_out():
-    renamed = rename_classes(DRINKS, {"price_tag": None, "*": "product"}, "data.train[0].labels")
-    assert renamed.labels == ("product",)
-    assert [one.label.tolist() for one in renamed] == [[0, 0], []]
-    assert len(renamed.pictures[0].xyxy) == 2
-
-
-def test_a_mapping_of_a_class_that_is_not_there_is_an_error():
-    with pytest.raises(TrainingError, match=r"data.train\[0\].labels: drinks has no class 'colla' .*'cola'"):
-        rename_classes(DRINKS, {"colla": "product"}, "data.train[0].labels")
 
 
 def test_classes_are_those_with_boxes_in_the_order_of_the_data():
