@@ -21,7 +21,8 @@ _COVERED = -1  # in the instance map: an arm, a sleeve or a body, which is neith
 _BODY_DISTANCE = 120.0  # cm; nearer cameras see arms only
 # each of the cast has one way: whoever is drawn once is drawn for many of the store's stills
 _YAWS = (0.0, -30.0, 30.0)
-_AT_SHELVES, _AT_TABLES = ("low", "level", "low"), ("above", "above", "low")
+_AT_SHELVES, _AT_TABLES = ("low", "level", "low"), ("above", "low", "low")
+_CLOSE_UP = 90.0  # cm
 _UPRIGHT = 20.0  # degrees; units that lean more are left alone
 _MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
 
@@ -66,7 +67,7 @@ def add_people(scene: Scene, cast: Wardrobe, rng: np.random.Generator) -> People
         The scene's picture and instance map with them; without anybody when no unit can be reached.
     """
     targets = _targets(scene, rng, int(rng.integers(1, 4)))
-    deeds = [str(rng.choice(("hold", "carry", "hover"), p=(0.4, 0.4, 0.2))) for _ in targets]
+    deeds = [str(rng.choice(("hold", "carry", "hover"), p=(0.38, 0.36, 0.26))) for _ in targets]
     first = max((place.identity for slot in scene.slots for place in slot.places), default=0) + 1
     plans = []
     for (unit, place), deed in zip(targets, deeds, strict=True):
@@ -130,7 +131,7 @@ class _Painter:
         person = self._people.pop()
         approach = (_AT_TABLES if table else _AT_SHELVES)[person % 3]
         home = hold_point(place, approach)
-        point = home + self._moved(place, deed)
+        point = home + self._moved(place, deed, home)
         x, y, scale = project(scene.camera, point)
         half = place.pack.size_cm[0] / 2
         held = max(min(half, RADII[-1]), 0.8)
@@ -169,11 +170,15 @@ class _Painter:
         area = float(np.count_nonzero(stamps.skin.pixels > _HALF)) * (scale / stamps.pixels_per_cm) ** 2
         self.result.hands.append(HandSeen(identity, area))
 
-    def _moved(self, place: Place, deed: str) -> NDArray[np.float64]:
+    def _moved(self, place: Place, deed: str, home: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far in cm a hand is from where it would hold a unit on the shelf."""
         rng, distance = self._rng, self._scene.settings.distance_cm
         if deed == "hover":
-            return np.array([rng.normal(0, 4), rng.normal(0, 3), place.pack.size_cm[2] / 2 + rng.uniform(3, 22)])
+            before = np.array([rng.normal(0, 4), rng.normal(0, 3), place.pack.size_cm[2] / 2 + rng.uniform(3, 22)])
+            if distance > _CLOSE_UP:
+                return before
+            # on its way past a near camera it fills a good part of the picture
+            return np.asarray(before + (self._scene.camera.position - home) * 0.55 * rng.random() ** 1.5)
         if deed == "carry":
             out = min(rng.uniform(14, 14 + 0.35 * distance), distance * 0.6)
             return np.array([rng.normal(0, 6), rng.uniform(1, 9), out])

@@ -138,7 +138,7 @@ def _skewed(rng: np.random.Generator, low: float, high: float, power: float) -> 
 def random_settings(rng: np.random.Generator, size: tuple[int, int] = (1280, 960)) -> SceneSettings:
     """A scene as one may meet it: from two products close up to five hundred from afar, in any light."""
     kind = rng.random()
-    fixture = str(rng.choice(FIXTURES, p=(0.68, 0.16, 0.09, 0.07)))
+    fixture = str(rng.choice(FIXTURES, p=(0.64, 0.16, 0.09, 0.11)))
     view = "close" if kind < 0.22 else ("shelf" if kind < 0.7 else "overview")
     fov = float(rng.uniform(48, 75))
     boards = int(rng.integers(3, 8))
@@ -157,6 +157,8 @@ def random_settings(rng: np.random.Generator, size: tuple[int, int] = (1280, 960
         distance, offset, yaw = min(distance, 190.0), float(rng.normal(0, 12)), float(rng.normal(0, 5))
     if fixture == "table":
         boards, height, distance = 1, float(rng.uniform(105, 165)), float(rng.uniform(30, 90))
+        if rng.random() < 0.55:  # a camera right above a few things, whose hands fill a good part of the picture
+            height, distance = float(rng.uniform(98, 128)), float(rng.uniform(25, 42))
         pitch = float(np.degrees(np.arctan2(height - 84, distance + 22))) + float(rng.normal(0, 3))
         offset, yaw = float(rng.normal(0, 15)), float(rng.normal(0, 8))
     dark = rng.random() < 0.15
