@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data convert": ("shelfvision.cli.data:convert", "Write a dataset in another format, classes merged."),
     "evaluate events": ("shelfvision.cli.evaluate:events", "Compare an events file with a truth file."),
     "bench detector": ("shelfvision.cli.bench_detector:detector", "Measure the detector beside others, in one run."),
+    "bench simulator": ("shelfvision.cli.bench_simulator:simulator", "Measure how fast stills and footage are made."),
     "bench events": ("shelfvision.cli.bench:events", "Measure the event path: outbox, broker, service."),
     "chaos": ("shelfvision.cli.chaos:chaos", "Kill broker, agent and service at random and count what is lost."),
     "doctor": ("shelfvision.cli.doctor:doctor", "Check cameras, models, broker, clock and disk of a site."),

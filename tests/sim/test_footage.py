@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -321,17 +320,6 @@ def test_clips_carry_their_label_and_a_second_run_adds_nothing(tmp_path: Path) -
     assert index.read_bytes() == before
     with pytest.raises(ConfigError, match="other options"):
         write_clips(ClipOptions(count=6, seed=2, stores=("table",), size=64, footage_seconds=30), tmp_path)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_twenty_five_frames_a_second_on_one_core(name: str) -> None:
-    """1280x720, people and sprites made on the way included; process time counts this core alone."""
-    cv2.setNumThreads(1)
-    footage = film(name, 6, fps=25)
-    begin = time.process_time()
-    for _ in range(300):
-        footage.step()
-    assert 300 / (time.process_time() - begin) > 25
 
 
 def test_a_live_camera_stays_small() -> None:
