@@ -115,12 +115,12 @@ def draw_walker(
     solid = relief(bones, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.9, groups=_GROUPS, fine=5.2)
     shape = solid.alpha.shape
     folds = _folds(rng, shape, solid.scale)
-    weave = noise(rng, shape, (0.3 * solid.scale,))
+    weave = noise(rng, shape, (0.12 * solid.scale,))
     cloth = 1 - solid.shares[Cloth.SKIN] - solid.shares[Cloth.HAIR]
     strands = noise(rng, (shape[0] // 8 + 1, shape[1]), (0.25 * solid.scale,))
     strands = np.asarray(cv2.resize(strands, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     hair = solid.shares[Cloth.HAIR]
-    lit = shade(solid, bumps=folds * np.float32(0.16) * cloth + strands * np.float32(0.1) * hair, smooth_cm=0.5)
+    lit = shade(solid, bumps=folds * cloth + strands * np.float32(0.1) * hair, smooth_cm=0.5)
     look = person.look
     vest = np.array((40, 200, 235) if person.staff else look.sleeve, np.float32)
     palette = np.array(
@@ -134,7 +134,7 @@ def draw_walker(
             lines = 0.4 * (np.sin(y * 0.9) > 0)[:, None] + 0.4 * (np.sin(x * 0.9) > 0)
         share = (lines * (solid.shares[Cloth.TOP] > 0.5))[..., None].astype(np.float32)
         colour = colour * (1 - share) + np.array(look.sleeve_second, np.float32) * share
-    tone = (1 + np.float32(0.05) * weave * cloth + np.float32(0.12) * strands * hair) * lit.diffuse
+    tone = (1 + np.float32(0.018) * weave * cloth + np.float32(0.12) * strands * hair) * lit.diffuse
     gloss = lit.shine * (26 * hair + 8 * (1 - cloth - hair))
     colour = np.asarray(cv2.merge([plane * tone + gloss for plane in cv2.split(colour)]), np.float32)
     origin = np.array(solid.origin)
@@ -154,10 +154,14 @@ def draw_walker(
 
 
 def _folds(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> FloatArray:
-    """Creases of cloth: smooth noise, stretched sideways, with sharp valleys."""
-    wide = noise(rng, (shape[0], shape[1] // 3 + 1), (1.6 * scale, 4.0 * scale))
-    stretched = cv2.resize(wide, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(1.5 * np.abs(stretched) ** 0.8, np.float32)
+    """Creases of cloth in cm: slanting to one side or the other, soft with sharp valleys."""
+    total = np.zeros(shape, np.float32)
+    for slant in (-0.45, 0.35):
+        wide = noise(rng, (shape[0] + abs(int(slant * shape[1])) + 1, shape[1] // 5 + 1), (1.3 * scale, 5.0 * scale))
+        matrix = np.array([[5.0, 0.0, 0.0], [5.0 * slant, 1.0, -max(slant, 0.0) * shape[1]]])
+        size = shape[::-1]
+        total += np.abs(cv2.warpAffine(wide, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
+    return np.asarray(0.13 * total, np.float32)
 
 
 class _Skeleton:
@@ -216,6 +220,8 @@ class _Skeleton:
                 self._bone(at(middle, 2, 0), hem, (10.2 * wide, 11.0 * wide), Cloth.TOP)
             else:
                 self._bone(at(middle, 0, 0), hips + self._at(middle, coat, 0), (10.4 * wide, 10.2 * wide), body)
+                hem = hips + self._at(side * 9.0 * wide, coat + 1.5, 0)  # straight from leg to leg
+                self._bone(hem, hips + self._at(0, coat + 1.5, 0.5), (8.4 * wide, 7.6 * wide), body)
 
     def _head(self) -> None:
         head, at = self._torso_at(0, 68, -3.5), self._at
@@ -255,7 +261,7 @@ class _Skeleton:
     def _bag(self) -> None:
         at, wide = self._torso_at, self._wide
         if self._person.bag == "backpack":
-            for side in (-6.0, 6.0):
+            for side in (-6.0, 0.0, 6.0):
                 self._bone(at(side, 14, 15), at(side, 38, 13), (8.5, 7.5), Cloth.BAG)
         elif self._person.bag == "shoulder":
             for step in (-6.0, 0.0, 6.0):
@@ -275,7 +281,7 @@ def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) ->
         bones.add_bone(elbow, wrist, (5.0 * size, 3.6 * size), Cloth.TOP)
     solid = relief(bones, len(Cloth), pixels_per_cm, eye_cm=420, blend_cm=0.6, groups=_GROUPS, fine=7.0)
     folds = _folds(rng, solid.alpha.shape, solid.scale)
-    lit = shade(solid, bumps=folds * 0.16, smooth_cm=0.4)
+    lit = shade(solid, bumps=folds, smooth_cm=0.4)
     palette = np.array(
         [
             person.look.skin,
