@@ -89,7 +89,7 @@ def export(
     print(
         f"parity with torch on {parity.pictures} pictures of {parity.sizes} sizes: "
         f"boxes IoU >= {parity.worst_iou:.5f}, "
-        f"scores within {parity.worst_score:.1e}, {parity.matched:.2%} of the boxes agree"
+        f"scores within {parity.worst_score:.1e}, {parity.right:.2%} of the boxes rightly kept or dropped"
     )
     if accuracy is None:
         print("accuracy was not measured: give --data")

@@ -18,12 +18,12 @@ from shelfvision.data.images import Image
 from shelfvision.data.input_picture import as_batch
 from shelfvision.errors import ModelError
 from shelfvision.learn.onnx_graph import BOXES, SCORES, Suppression
-from shelfvision.models.decode import decode
 from shelfvision.models.detector import Detector, Prediction
 
 LEAST_IOU = 0.99
 MOST_SCORE_DIFFERENCE = 1e-3
-LEAST_MATCHED = 0.995  # of the boxes in the end: where two boxes compete within rounding, either may win
+LEAST_RIGHT = 0.9999  # of the boxes that suppression keeps or drops
+_SLACK = 1e-3  # of IoU and score: two boxes within rounding of each other may win in either order
 _SIDES = (96, 128, 160, 224, 320)
 
 
@@ -35,8 +35,8 @@ class Parity:
     sizes: int  # different input sizes among them
     worst_iou: float  # of the boxes at any point, also where nothing is found
     worst_score: float  # largest difference of a score
-    boxes: int  # in the end, by torch
-    matched: float  # share of boxes that both give
+    boxes: int  # that suppression leaves
+    right: float  # share of all boxes above the least score that it rightly keeps or drops
     batch_worst: float  # largest difference between a batch and its pictures one by one
 
     def to_json(self) -> dict[str, float]:
@@ -65,11 +65,11 @@ def check_parity(
         chosen: the graph's thresholds.
 
     Raises:
-        ModelError: the outputs differ by more than ``LEAST_IOU``, ``MOST_SCORE_DIFFERENCE`` or ``LEAST_MATCHED``, or a
+        ModelError: the outputs differ by more than ``LEAST_IOU``, ``MOST_SCORE_DIFFERENCE`` or ``LEAST_RIGHT``, or a
             batch is not its pictures one by one.
     """
     bare, ends = session(network), session(whole)
-    worst_iou, worst_score, boxes, matched, both = 1.0, 0.0, 0, 0, 0
+    worst_iou, worst_score, boxes, above, right = 1.0, 0.0, 0, 0, 0
     for picture in pictures:
         images = as_batch([picture])
         prediction = _torch(detector, images)
@@ -77,11 +77,10 @@ def check_parity(
         own_boxes, own_scores = (part[0] for part in bare.run([BOXES, SCORES], {INPUT_NAME: images}))
         worst_score = max(worst_score, float(np.abs(true_scores - own_scores).max()))
         worst_iou = min(worst_iou, float(_pair_iou(true_boxes, own_boxes).min()))
-        (expected,) = decode(prediction, least_score=chosen.least_score, overlap=chosen.overlap, most=chosen.most)
         found = _detections(ends.run(None, {INPUT_NAME: images})[0])
-        boxes += len(expected)
-        matched += _count_matched(expected, found) + _count_matched(found, expected)
-        both += len(expected) + len(found)
+        boxes += len(found)
+        above += int((own_scores >= chosen.least_score).sum())
+        right += _rightly_suppressed(own_boxes, own_scores, found, chosen)
     batch_worst = _check_batches(bare, pictures)
     parity = Parity(
         pictures=len(pictures),
@@ -89,7 +88,7 @@ def check_parity(
         worst_iou=worst_iou,
         worst_score=worst_score,
         boxes=boxes,
-        matched=matched / both if both else 1.0,
+        right=right / above if above else 1.0,
         batch_worst=batch_worst,
     )
     _judge(parity)
@@ -100,7 +99,7 @@ def _judge(parity: Parity) -> None:
     for what, value, bound, good in (
         ("boxes overlap by", parity.worst_iou, LEAST_IOU, parity.worst_iou >= LEAST_IOU),
         ("scores differ by", parity.worst_score, MOST_SCORE_DIFFERENCE, parity.worst_score <= MOST_SCORE_DIFFERENCE),
-        ("boxes that agree are", parity.matched, LEAST_MATCHED, parity.matched >= LEAST_MATCHED),
+        ("boxes rightly suppressed are", parity.right, LEAST_RIGHT, parity.right >= LEAST_RIGHT),
         ("a batch differs from its pictures by", parity.batch_worst, 1e-3, parity.batch_worst <= 1e-3),
     ):
         if not good:
@@ -156,6 +155,37 @@ def _detections(rows: FloatArray) -> Detections:
     return Detections(rows[:, 1:5], rows[:, 5], rows[:, 6].astype(np.int64))
 
 
+def _rightly_suppressed(boxes: FloatArray, scores: FloatArray, found: Detections, chosen: Suppression) -> int:
+    """How many of a picture's boxes are rightly kept or dropped.
+
+    A kept box has a box and score of the network and overlaps no other kept one of its class too much; a dropped one
+    overlaps a kept one that is no weaker, or there are ``most`` of these. This holds whichever of equals wins.
+
+    Args:
+        boxes: (n, 4) of the network.
+        scores: (n, c) likewise.
+        found: what the graph keeps of them.
+        chosen: its thresholds.
+    """
+    right = 0
+    for label in range(scores.shape[1]):
+        kept = found[found.label == label]
+        above = np.flatnonzero(scores[:, label] >= chosen.least_score)
+        overlap = iou(boxes[above], kept.xyxy)
+        apart = np.abs(scores[above, label][:, None] - kept.score[None])
+        dropped_for = (overlap >= chosen.overlap - _SLACK) & (
+            scores[above, label][:, None] <= kept.score[None] + _SLACK
+        )
+        same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
+        mutual = iou(kept.xyxy, kept.xyxy)
+        np.fill_diagonal(mutual, 0)
+        proper = (mutual <= chosen.overlap + _SLACK).all(axis=1) & same.any(axis=0)
+        full = len(kept) >= chosen.most
+        if len(kept) and proper.all():
+            right += len(above) if full else int((dropped_for | same).any(axis=1).sum())
+    return right
+
+
 def _pair_iou(first: FloatArray, second: FloatArray) -> NDArray[np.float64]:
     """(n,) IoU of boxes of the same row."""
     a, b = first.astype(np.float64), second.astype(np.float64)
@@ -163,13 +193,3 @@ def _pair_iou(first: FloatArray, second: FloatArray) -> NDArray[np.float64]:
     shared = sides.prod(axis=1)
     union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
     return np.asarray(np.divide(shared, union, out=np.ones_like(shared), where=union > 0))
-
-
-def _count_matched(boxes: Detections, others: Detections) -> int:
-    """How many boxes have their like among others: same class, same place, same score."""
-    if not len(boxes) or not len(others):
-        return 0
-    like = iou(boxes.xyxy, others.xyxy) >= LEAST_IOU
-    like &= boxes.label[:, None] == others.label[None]
-    like &= np.abs(boxes.score[:, None] - others.score[None]) <= MOST_SCORE_DIFFERENCE
-    return int(like.any(axis=1).sum())

@@ -122,6 +122,14 @@ def test_a_graph_of_other_weights_is_refused(network):
         check_parity(spread_out(1), network.SerializeToString(), whole, list(sample_pictures(2)), CHOSEN)
 
 
+@pytest.mark.parametrize("overlap", [0.4, 0.9])
+def test_a_graph_that_suppresses_otherwise_is_refused(detector, network, overlap):
+    """One that drops what it should keep, and one that keeps what it should drop."""
+    other = with_suppression(network, replace(CHOSEN, overlap=overlap)).SerializeToString()
+    with pytest.raises(ModelError, match="rightly suppressed"):
+        check_parity(detector, network.SerializeToString(), other, list(sample_pictures(2)), CHOSEN)
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_the_written_model_finds_at_the_edge_what_torch_finds(detector, checkpoint, traced, tmp_path, runtime):
     done = export_detector(checkpoint, tmp_path / "out", SETTINGS, command="shelfvision export x")
@@ -192,7 +200,7 @@ def test_what_cannot_work_is_refused_before_the_work(checkpoint, tmp_path):
     with pytest.raises(UsageError, match="multiple of 32"):
         ExportSettings(size=100)
     with pytest.raises(UsageError, match="--score"):
-        ExportSettings(score=0.01)
+        ExportSettings(score=0.001)
     with pytest.raises(ModelError, match="no checkpoint there"):
         export_detector(tmp_path / "none", tmp_path, SETTINGS)
 
