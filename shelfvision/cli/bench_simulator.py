@@ -1,4 +1,4 @@
-"""``shelfvision bench simulator``: how fast one core renders stills and footage, and what a live camera needs."""
+"""``shelfvision bench simulator``: how fast one core makes stills, footage and demand, and what a live camera needs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shelfvision.errors import ShelfvisionError, UsageError
 
 _PEOPLE = (0.0, 0.3)  # shares of stills with people
 _FPS = 25.0
+_DAYS = 14
 # its own process: the greatest memory of this one would be that of the stills
 _LIVE = """
 import sys
@@ -37,10 +38,11 @@ def simulator(
     frames: Annotated[int, typer.Option(min=1, help="Frames of each store.")] = 300,
     store: Annotated[str, typer.Option(help="Stores, separated by commas; all when absent.")] = "",
     size: Annotated[str, typer.Option(help="Width x height of the stills in pixels.")] = "1280x960",
+    skus: Annotated[int, typer.Option(min=1, help="SKUs of the store whose demand is simulated for two weeks.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Decides what is rendered.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Measure the simulator on one core: stills with and without people, footage of the named stores, memory.
+    """Measure the simulator on one core: stills with and without people, footage of the named stores, memory, demand.
 
     Rates are told by processor time, which other work on the machine changes little, and by the clock. Stills are
     written as `simulate images` writes them; frames are drawn as a live camera draws them.
@@ -59,6 +61,7 @@ def simulator(
     progress = ProgressLine("bench simulator")
     try:
         result = _measure(names, stills, frames, (width, height), seed, progress.update)
+        result["demand"] = _demand(skus, seed)
     finally:
         progress.close()
     print(json.dumps(result) if as_json else _table(result))
@@ -123,6 +126,16 @@ def _live_camera(name: str, seed: int, frames: int) -> float | None:
     return round(int(told) / 1024, 1) if told else None
 
 
+def _demand(skus: int, seed: int) -> dict[str, Any]:
+    from shelfvision.sim.demand import simulate_demand
+    from shelfvision.sim.demand_events import event_drafts
+    from shelfvision.sim.demand_settings import DemandSettings
+
+    clock = _Clock()
+    events = sum(1 for _ in event_drafts(simulate_demand(DemandSettings(skus=skus, days=_DAYS, seed=seed))))
+    return {"skus": skus, "days": _DAYS, **clock.rates("events", events)}
+
+
 class _Clock:
     """Time since it was made, of this process's work and on the wall."""
 
@@ -152,4 +165,7 @@ def _table(result: dict[str, Any]) -> str:
     for row in result["live_camera"]:
         peak = f"{row['peak_mb']} MB" if row["peak_mb"] is not None else "not told by this system"
         lines.append(f"{'live camera ' + row['store'] + ', greatest memory':<40}{peak:>20}")
+    demand = result["demand"]
+    words = f"demand of {demand['skus']} SKUs, {demand['days']} days, {demand['events']:,} events"
+    lines.append(f"{words:<52}{demand['process_seconds']:>6} s{demand['wall_seconds']:>14} s")
     return "\n".join(lines)

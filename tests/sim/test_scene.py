@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from shelfvision.errors import ConfigError
 from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.products import make_assortment
+from shelfvision.sim.reaching import Peopled, add_people, make_cast
 from shelfvision.sim.scene import Scene
 from shelfvision.sim.scene_settings import BACKS, FIXTURES, FRONTS, RANGES, SceneSettings, changed, random_settings
 from shelfvision.sim.still_truth import annotate, gap_mask, seen_in
 
 ASSORTMENT = make_assortment(np.random.default_rng(5), 50)
 CACHE = SpriteCache(60_000_000)
+CAST = make_cast(1)
 WHOLE = {"boards", "bays", "products", "rows", "spots", "jpeg_quality"}
 
 
@@ -41,9 +43,9 @@ def any_settings():
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(any_settings(), st.integers(0, 2**31))
-def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed):
-    """No crash over the whole range of settings; every annotation keeps to its rules."""
+@given(any_settings(), st.integers(0, 2**31), st.booleans())
+def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed, peopled):
+    """No crash over the whole range of settings, people before the shelf or not; every box keeps to its rules."""
     try:
         scene = Scene(chosen, seed, assortment=ASSORTMENT, cache=CACHE)
     except ConfigError:  # nothing of the assortment fits on these boards
@@ -51,7 +53,11 @@ def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed):
     width, height = chosen.size
     assert scene.render().shape == (height, width, 3)
     assert scene.instance_map.shape == (height, width)
-    for found in annotate(scene, scene.instance_map):
+    shown = Peopled(scene.render(), scene.instance_map)
+    if peopled:
+        shown = add_people(scene, CAST, np.random.default_rng(seed))
+        assert shown.image.shape == (height, width, 3)
+    for found in annotate(scene, shown.instance_map, shown.hands, shown.held):
         left, top, wide, high = found["bbox"]
         assert left >= 0
         assert top >= 0
@@ -61,7 +67,7 @@ def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed):
         assert top + high <= height
         assert 0 < found["area"] <= wide * high
         assert 0 < found["visibility"] <= 1
-        assert found["category_id"] in {1, 2}
+        assert found["category_id"] in ({1, 2, 3} if peopled else {1, 2})
 
 
 def iou(a, b):
@@ -81,18 +87,22 @@ def test_boxes_agree_with_the_renderer_s_masks_in_200_random_scenes():
         except ConfigError:
             continue
         scenes += 1
-        masks = {unit.identity: unit for unit in scene.units()}
         annotations = [found for found in annotate(scene, scene.instance_map) if found["category_id"] == 1]
-        bounds = set()
-        for identity in masks:
-            rows, columns = np.nonzero(scene.instance_map == identity)
-            if len(rows):
-                bounds.add((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+        units = iter(scene.units())  # annotated in this order, the hidden ones left out
         for found in annotations:
             left, top, wide, high = found["bbox"]
-            box = (left, top, left + wide, top + high)
-            best = 1.0 if box in bounds else max(iou(box, other) for other in bounds)
-            worst, boxes = min(worst, best), boxes + 1
+            for unit in units:
+                mask = scene.instance_map == unit.identity
+                same = (unit.sku, unit.slot, unit.row, unit.stack) == tuple(
+                    found[key] for key in ("sku", "slot", "row", "stack")
+                )
+                if same and mask.sum() == found["area"]:
+                    break
+            else:
+                pytest.fail(f"scene {seed}: no unit has the pixels of {found}")
+            rows, columns = np.nonzero(mask)
+            bounds = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            worst, boxes = min(worst, iou((left, top, left + wide, top + high), bounds)), boxes + 1
     assert scenes >= 190
     assert boxes > 5000
     assert worst >= 0.98
