@@ -18,8 +18,8 @@ def images(
     size: Annotated[str, typer.Option(help="Width x height of the pictures in pixels.")] = "1280x960",
     seed: Annotated[int, typer.Option(help="Decides everything; the same seed gives the same bytes.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that render.")] = 1,
-    products: Annotated[int, typer.Option(help="SKUs of each store; sixty stills show one store.")] = 120,
-    people: Annotated[float, typer.Option(help="Share of stills with hands in front of the shelf, 0 to 1.")] = 0.0,
+    products: Annotated[int, typer.Option(help="SKUs of each store; 120 stills show one store.")] = 120,
+    people: Annotated[float, typer.Option(help="Share of stills in which people reach for the shelf, 0 to 1.")] = 0.0,
     families: Annotated[
         str | None, typer.Option(help="Kinds of packaging, separated by commas, such as can,jar; all when absent.")
     ] = None,

@@ -23,6 +23,7 @@ _BODY_DISTANCE = 120.0  # cm; nearer cameras see arms only
 _YAWS = (0.0, -30.0, 30.0)
 _AT_SHELVES, _AT_TABLES = ("low", "level", "low"), ("above", "low", "low")
 _CLOSE_UP = 90.0  # cm
+_MOST_TRIED = 7  # units; fewer than there are people
 _UPRIGHT = 20.0  # degrees; units that lean more are left alone
 _MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
 
@@ -66,7 +67,9 @@ def add_people(scene: Scene, cast: Wardrobe, rng: np.random.Generator) -> People
     Returns:
         The scene's picture and instance map with them; without anybody when no unit can be reached.
     """
-    targets = _targets(scene, rng, int(rng.integers(1, 4)))
+    found = _targets(scene, rng, _MOST_TRIED)
+    wanted = int(rng.integers(1, 4))
+    targets, spare = found[:wanted], found[wanted:]
     deeds = [str(rng.choice(("hold", "carry", "hover"), p=(0.38, 0.36, 0.26))) for _ in targets]
     first = max((place.identity for slot in scene.slots for place in slot.places), default=0) + 1
     plans = []
@@ -82,6 +85,10 @@ def add_people(scene: Scene, cast: Wardrobe, rng: np.random.Generator) -> People
     painter = _Painter(scene, cast, rng, first)
     for unit, place, deed in plans:
         painter.reach(unit, place, deed)
+    for unit, place in spare:  # from some places an arm would end within the picture
+        if painter.result.hands:
+            break
+        painter.reach(unit, place, "hold")
     return painter.result
 
 
@@ -191,7 +198,7 @@ class _Painter:
     def _body(self, person: int, point: NDArray[np.float64], side: float) -> tuple[Stamp, Matrix, tuple[float, float]]:
         """A person who stands in front of the shelf, beside what the hand reaches for, and the shoulder's pixel."""
         rng, camera = self._rng, self._scene.camera
-        feet = np.array([point[0] + side * rng.uniform(26, 44), 0.0, max(point[2] + 22.0, 0.0) + rng.uniform(18, 36)])
+        feet = np.array([point[0] + side * rng.uniform(32, 54), 0.0, max(point[2] + 22.0, 0.0) + rng.uniform(18, 36)])
         feet[2] = min(feet[2], camera.position[2] - 45.0)
         x, y, scale = project(camera, feet + np.array([0.0, 110.0, 0.0]))
         # the left arm, which reaches, is drawn apart; somebody who stands to the left is mirrored
