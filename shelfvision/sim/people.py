@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim.figure import Bones, Sprite, noise, relief, shade, to_sprite
+from shelfvision.sim.figure import Bones, Relief, Sprite, noise, relief, shade, to_sprite
 from shelfvision.sim.hand_pose import turn
 from shelfvision.sim.hands import Look, draw_look
 
@@ -126,14 +126,7 @@ def draw_walker(
     palette = np.array(
         [look.skin, person.hair, look.sleeve, person.legs, person.shoes, person.bag_colour, vest], np.float32
     )
-    colour = solid.mixed(palette)
-    if look.pattern in {"rings", "checks"}:
-        y, x = (np.arange(side, dtype=np.float32) / np.float32(solid.scale) for side in shape)
-        lines = ((np.sin(y * 0.9) > 0.4) * 0.8)[:, None]
-        if look.pattern == "checks":
-            lines = 0.4 * (np.sin(y * 0.9) > 0)[:, None] + 0.4 * (np.sin(x * 0.9) > 0)
-        share = (lines * (solid.shares[Cloth.TOP] > 0.5))[..., None].astype(np.float32)
-        colour = colour * (1 - share) + np.array(look.sleeve_second, np.float32) * share
+    colour = _patterned(look, solid, solid.mixed(palette))
     tone = (1 + np.float32(0.018) * weave * cloth + np.float32(0.12) * strands * hair) * lit.diffuse
     gloss = lit.shine * (26 * hair + 8 * (1 - cloth - hair))
     colour = np.asarray(cv2.merge([plane * tone + gloss for plane in cv2.split(colour)]), np.float32)
@@ -151,6 +144,18 @@ def draw_walker(
         (pixel(shoulders[0]), pixel(shoulders[1])),
         pixels_per_cm,
     )
+
+
+def _patterned(look: Look, solid: Relief, colour: FloatArray) -> FloatArray:
+    """The top's rings or checks."""
+    if look.pattern not in {"rings", "checks"}:
+        return colour
+    y, x = (np.arange(side, dtype=np.float32) / np.float32(solid.scale) for side in colour.shape[:2])
+    lines = ((np.sin(y * 0.9) > 0.4) * 0.8)[:, None]
+    if look.pattern == "checks":
+        lines = 0.4 * (np.sin(y * 0.9) > 0)[:, None] + 0.4 * (np.sin(x * 0.9) > 0)
+    share = (lines * (solid.shares[Cloth.TOP] > 0.5))[..., None].astype(np.float32)
+    return np.asarray(colour * (1 - share) + np.array(look.sleeve_second, np.float32) * share, np.float32)
 
 
 def _folds(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> FloatArray:
@@ -294,7 +299,7 @@ def draw_limb(person: Person, rng: np.random.Generator, pixels_per_cm: float) ->
         ],
         np.float32,
     )
-    colour = solid.mixed(palette) * lit.diffuse[..., None]
+    colour = _patterned(person.look, solid, solid.mixed(palette)) * lit.diffuse[..., None]
     x, y = solid.origin
     end = (x, y + 52 * size * pixels_per_cm)
     return PersonSprite(to_sprite(np.asarray(colour, np.float32), solid), end, ((x, y), (x, y)), pixels_per_cm)

@@ -24,6 +24,7 @@ _YAWS = (0.0, -30.0, 30.0)
 _AT_SHELVES, _AT_TABLES = ("low", "level", "low"), ("above", "low", "low")
 _CLOSE_UP = 90.0  # cm
 _MOST_TRIED = 7  # units; fewer than there are people
+_REACH = 68.0  # cm from the shoulder to what a hand holds
 _UPRIGHT = 20.0  # degrees; units that lean more are left alone
 _MIN_SCALE = 1.5  # pixels per cm; hands smaller than about 14 pixels are not drawn
 
@@ -147,7 +148,7 @@ class _Painter:
         far = scene.settings.distance_cm > _BODY_DISTANCE and not table
         stamps = self._cast.hand(person, approach, held, 0.2 if deed == "hover" else 1.0, short=far, scale=scale)
         degrees = tilt * 0.6
-        body = self._body(person, point, side) if far else None
+        body = _within_reach(self._body(person, point, side), at, _REACH * scale) if far else None
         if body is not None:
             degrees += _turn_to(stamps, at, body[2], mirrored=mirrored)
         matrix = placing(stamps.hold, at, scale=scale / stamps.pixels_per_cm, degrees=degrees, mirrored=mirrored)
@@ -265,6 +266,21 @@ class _Painter:
             inside &= other[1] > _HALF
         part = self.result.instance_map[region.y1 : region.y2, region.x1 : region.x2]
         np.copyto(part, identity, where=inside)
+
+
+def _within_reach(
+    body: tuple[Stamp, Matrix, tuple[float, float]], at: tuple[float, float], reach: float
+) -> tuple[Stamp, Matrix, tuple[float, float]]:
+    """A body moved to where its shoulder is within ``reach`` pixels of what the hand is at."""
+    stamp, matrix, shoulder = body
+    away = np.array(shoulder) - np.array(at)
+    length = float(np.linalg.norm(away))
+    if length <= reach:
+        return body
+    moved = matrix.copy()
+    moved[:, 2] -= away * (1 - reach / length)
+    x, y = np.array(at) + away * (reach / length)
+    return stamp, moved, (float(x), float(y))
 
 
 def _turn_to(stamps: HandStamps, at: tuple[float, float], shoulder: tuple[float, float], *, mirrored: bool) -> float:
