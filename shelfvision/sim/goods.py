@@ -121,15 +121,13 @@ class Goods:
         seen = self.projections
         left, top = layer.left, layer.top
         right, bottom = left + layer.image.shape[1], top + layer.image.shape[0]
-        for index in self._order[board]:
-            place = self._places[index]
-            if not seen.visible[index] or not self._stands(index):
-                continue
-            (low_x, low_y), (high_x, high_y) = seen.low[index], seen.high[index]
-            if low_x < right and high_x >= left and low_y < bottom and high_y >= top:
-                sprite = self.sprite(place.identity)
+        inside = (seen.low < (right, bottom)).all(axis=1) & (seen.high >= (left, top)).all(axis=1) & seen.visible
+        for index, here in zip(self._order[board], inside[self._order[board]].tolist(), strict=True):
+            if here and self._stands(index):
+                identity = self._places[index].identity
+                sprite = self.sprite(identity)
                 matrix = perspective(sprite.anchors, seen.anchors[index])
-                layer.sprite(sprite, matrix, place.identity, float(self.gain[index]))
+                layer.sprite(sprite, matrix, identity, float(self.gain[index]))
 
     def contact_shadows(self, board: int) -> list[Points]:
         """Where units keep the light off a board: polygons on the canvas."""

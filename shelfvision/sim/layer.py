@@ -13,6 +13,7 @@ from shelfvision.sim.pack_sprite import SEEN, Sprite
 from shelfvision.sim.palette import Colour
 
 Image = NDArray[np.uint8]
+_STILL = 0.05  # pixels; OpenCV's warps round to a 32nd
 _LIMIT = 30_000.0  # OpenCV's fixed-point drawing overflows beyond
 
 
@@ -110,7 +111,7 @@ class Layer:
         corners, (x1, y1, x2, y2), moved = placed
         size = x2 - x1, y2 - y1
         mask = np.zeros(size[::-1], np.uint8)
-        local = corners - (self.left + x1, self.top + y1)
+        local = np.array(corners) - (self.left + x1, self.top + y1)
         cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
         warped = cv2.warpPerspective(picture, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         target = self.image[y1:y2, x1:x2]
@@ -128,7 +129,16 @@ class Layer:
         if placed is None:
             return
         _, (x1, y1, x2, y2), moved = placed
-        warped = cv2.warpPerspective(picture, moved, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
+        shift = _shift(moved, picture.shape)
+        if shift is None:
+            warped = cv2.warpPerspective(picture, moved, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
+        else:  # close views are made where they stand: nothing to warp
+            left, top = x1 + shift[0], y1 + shift[1]
+            x1, y1 = max(x1, left), max(y1, top)
+            x2, y2 = min(x2, left + picture.shape[1]), min(y2, top + picture.shape[0])
+            if x1 >= x2 or y1 >= y2:
+                return
+            warped = picture[y1 - top : y2 - top, x1 - left : x2 - left]
         mask = cv2.extractChannel(warped, 3)
         target = self.image[y1:y2, x1:x2]
         rest = cv2.cvtColor(cv2.bitwise_not(mask), cv2.COLOR_GRAY2BGR)
@@ -138,28 +148,31 @@ class Layer:
 
     def _placed(
         self, picture: Image, matrix: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], tuple[int, int, int, int], NDArray[np.float64]] | None:
-        """A picture's corners (4, 2) on the canvas, its window of this layer, and its map to that window.
+    ) -> tuple[list[tuple[float, float]], tuple[int, int, int, int], NDArray[np.float64]] | None:
+        """A picture's four corners on the canvas, its window of this layer, and its map to that window.
 
         None when nothing of it falls into the layer.
         """
         height, width = picture.shape[:2]
         right, bottom = width - 0.5, height - 0.5
-        edges = np.array([[(-0.5, -0.5), (right, -0.5), (right, bottom), (-0.5, bottom)]])
-        corners = cv2.perspectiveTransform(edges, matrix)[0]
         # plain numbers: this runs for each package, where NumPy's calls would take longer than the work
-        ax, ay, bx, by, cx, cy, dx, dy = (float(value) for value in corners.ravel())
+        (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+        xs, ys = [], []
+        for x, y in ((-0.5, -0.5), (right, -0.5), (right, bottom), (-0.5, bottom)):
+            away = g * x + h * y + i
+            xs.append((a * x + b * y + c) / away)
+            ys.append((d * x + e * y + f) / away)
         rows, columns = self.image.shape[:2]
-        x1 = max(math.floor(min(ax, bx, cx, dx)) - 1 - self.left, 0)
-        y1 = max(math.floor(min(ay, by, cy, dy)) - 1 - self.top, 0)
-        x2 = min(math.ceil(max(ax, bx, cx, dx)) + 2 - self.left, columns)
-        y2 = min(math.ceil(max(ay, by, cy, dy)) + 2 - self.top, rows)
+        x1 = max(math.floor(min(xs)) - 1 - self.left, 0)
+        y1 = max(math.floor(min(ys)) - 1 - self.top, 0)
+        x2 = min(math.ceil(max(xs)) + 2 - self.left, columns)
+        y2 = min(math.ceil(max(ys)) + 2 - self.top, rows)
         if x1 >= x2 or y1 >= y2:
             return None
         moved = matrix.copy()
         moved[0] -= (self.left + x1) * matrix[2]
         moved[1] -= (self.top + y1) * matrix[2]
-        return corners, (x1, y1, x2, y2), moved
+        return list(zip(xs, ys, strict=True)), (x1, y1, x2, y2), moved
 
     def darken(self, polygons: Sequence[NDArray[np.floating]], strength: float, spread: float) -> None:
         """Soft shadows: fill polygons, blur them by ``spread`` pixels, take away up to ``strength`` of the light."""
@@ -188,3 +201,12 @@ class Layer:
         shade = full[y : y + y2 - y1, x : x + x2 - x1]
         target = self.image[y1:y2, x1:x2]
         cv2.multiply(target, cv2.cvtColor(cv2.bitwise_not(shade), cv2.COLOR_GRAY2BGR), dst=target, scale=1 / 255)
+
+
+def _shift(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Whole pixels by which a map moves a picture of a shape; None when it does anything else to it."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    x, y = round(c), round(f)
+    reach = max(shape[:2])
+    off = max(abs(a / i - 1), abs(b), abs(d), abs(e / i - 1), (abs(g) + abs(h)) * (reach + abs(x) + abs(y))) * reach
+    return (x, y) if off + max(abs(c / i - x), abs(f / i - y)) < _STILL else None

@@ -6,11 +6,13 @@ A still depends on the recipe and its own number alone, not on how many processe
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +33,7 @@ from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
 BLOCK = 120
-VERSION = 8  # of the renderer: a folder begun by another version is not continued
+VERSION = 9  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
 _PARTS = 6  # of the work for each process, at least
 
@@ -258,12 +260,26 @@ def _store(recipe: Recipe, block: int) -> Store:
     return Store(recipe, block)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Scenes are made of very many small objects in no cycle: looking for cycles among them would be time lost."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _render_several(out: str, recipe: Recipe, block: int, numbers: Iterable[int]) -> list[int]:
     return [_render_to_disk(out, recipe, block, number) for number in numbers]
 
 
 def _render_to_disk(out: str, recipe: Recipe, block: int, number: int) -> int:
-    still = _store(recipe, block).still(number)
+    store = _store(recipe, block)
+    with _uncollected():
+        still = store.still(number)
     done, coded = cv2.imencode(".jpg", still.image, [cv2.IMWRITE_JPEG_QUALITY, still.settings.jpeg_quality])
     if not done:
         raise ShelfvisionError(f"still {number}: cannot be written as JPEG")
