@@ -146,8 +146,8 @@ class _Clock:
         worked, wall = time.process_time() - self._worked, time.perf_counter() - self._began
         return {
             things: count,
-            "process_seconds": round(worked, 3),
-            "wall_seconds": round(wall, 3),
+            "process_seconds": round(worked, 6),
+            "wall_seconds": round(wall, 6),
             f"{things}_per_second": round(count / max(worked, 1e-9), 2),
             f"{things}_per_wall_second": round(count / max(wall, 1e-9), 2),
         }
@@ -167,5 +167,5 @@ def _table(result: dict[str, Any]) -> str:
         lines.append(f"{'live camera ' + row['store'] + ', greatest memory':<40}{peak:>20}")
     demand = result["demand"]
     words = f"demand of {demand['skus']} SKUs, {demand['days']} days, {demand['events']:,} events"
-    lines.append(f"{words:<52}{demand['process_seconds']:>6} s{demand['wall_seconds']:>14} s")
+    lines.append(f"{words:<52}{demand['process_seconds']:>6.2f} s{demand['wall_seconds']:>14.2f} s")
     return "\n".join(lines)
