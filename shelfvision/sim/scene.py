@@ -17,6 +17,7 @@ from shelfvision.errors import ConfigError
 from shelfvision.sim import fixture as furniture
 from shelfvision.sim.dressing import dress, paint_before
 from shelfvision.sim.fixture import Fixture, make_fixture, rectangle, visible_reach
+from shelfvision.sim.gaps import Gap, find_gaps
 from shelfvision.sim.goods import Goods
 from shelfvision.sim.layer import Layer
 from shelfvision.sim.light import UNIT, light_map
@@ -210,24 +211,17 @@ class Scene:
         corners = rectangle(slot.left, slot.right, top, top + slot.pack.size_cm[1] * slot.levels, -1.5)
         return self.camera.to_picture(self.camera.to_canvas(corners)[0])
 
-    def gaps(self) -> list[tuple[ShelfSlot, Points]]:
-        """Empty facings: runs with no unit in any row, as the pixels (n, 2) of what a product's front would cover."""
+    def gaps(self) -> list[tuple[Gap, Points]]:
+        """Where boards are empty to the eye, as the pixels (n, 2) of what a row of goods there would cover."""
         found = []
-        for slot in self.slots:
-            step = (slot.right - slot.left) / slot.facings
-            taken = np.zeros(slot.facings, bool)
-            for place in slot.present:
-                width = place.pack.size_cm[1 if abs(place.lean) > 45 else 0]
-                first, last = (place.x - width / 2 - slot.left) / step, (place.x + width / 2 - slot.left) / step
-                taken[max(int(np.floor(first + 0.12)), 0) : max(int(np.ceil(last - 0.12)), 0)] = True
-            edges = np.flatnonzero(np.diff(np.concatenate([[True], taken, [True]]).astype(int)))
-            top = self.fixture.boards[slot.board].top
-            for start, end in edges.reshape(-1, 2):
-                left, right = slot.left + start * step, slot.left + end * step
-                corners = rectangle(left, right, top, top + slot.pack.size_cm[1] * slot.levels, -1.5)
+        for number, reach in self._reach.items():
+            board = self.fixture.boards[number]
+            slots = [slot for slot in self.slots if slot.board == number]
+            for gap in find_gaps(slots, board, reach, table=self.fixture.kind == "table"):
+                corners = rectangle(gap.left, gap.right, board.top, board.top + gap.height, -1.5)
                 polygon = self.camera.polygon(corners)
                 if len(polygon) >= 3:
-                    found.append((slot, self.camera.to_picture(polygon)))
+                    found.append((gap, self.camera.to_picture(polygon)))
         return found
 
     # ------------------------------------------------------------ pictures

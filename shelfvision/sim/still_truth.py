@@ -18,6 +18,7 @@ MIN_VISIBILITY = 0.08
 IGNORE_VISIBILITY = 0.3  # less visible units are marked ``iscrowd``: neither found nor missed
 IGNORE_SIDE = 7  # likewise units narrower than this many pixels
 GAP_VISIBILITY = 0.55
+GAP_IGNORE_VISIBILITY = 0.25  # gaps in view between the two are marked ``iscrowd``, those less in view left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ def annotate(
 
     Returns:
         One dictionary for each product, gap and hand: category_id, bbox (left, top, width, height), area, iscrowd,
-        visibility, truncated; products besides sku, family, slot, row, stack, misplaced, fallen; gaps slot, sku.
+        visibility, truncated; products besides sku, family, slot, row, stack, misplaced, fallen; gaps the slots (slot,
+        sku) of which a facing is empty in them.
     """
     units = scene.units()
     highest = max((thing.identity for things in (units, hands, held) for thing in things), default=0)
@@ -134,19 +136,21 @@ def _described(unit: Unit, prefix: str) -> dict[str, object]:
 
 def _gaps(scene: Scene, instance_map: NDArray[np.int32], prefix: str) -> list[dict[str, object]]:
     found = []
-    for slot, polygon in scene.gaps():
+    for gap, polygon in scene.gaps():
         mask = gap_mask(polygon, instance_map)
         if mask is None:
             continue
         (x, y), free, whole = mask
         area = int(np.count_nonzero(free))
-        if area < 12 * MIN_PIXELS or area < GAP_VISIBILITY * whole:
+        visibility = area / whole
+        if area < 12 * MIN_PIXELS or visibility < GAP_IGNORE_VISIBILITY:
             continue
         rows, columns = np.flatnonzero(free.any(axis=1)), np.flatnonzero(free.any(axis=0))
         box = (x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1)
-        if min(box[2] - box[0], box[3] - box[1]) >= IGNORE_SIDE:
-            truth = _entry(2, box, area, area / whole, instance_map.shape)
-            found.append(truth | {"slot": slot.id, "sku": prefix + slot.sku})
+        truth = _entry(2, box, area, visibility, instance_map.shape)
+        doubtful = visibility < GAP_VISIBILITY or not gap.sure
+        truth["iscrowd"] = int(bool(truth["iscrowd"]) or doubtful)
+        found.append(truth | {"slots": [{"slot": slot, "sku": prefix + scene.slot(slot).sku} for slot in gap.slots]})
     return found
 
 

@@ -207,15 +207,15 @@ def test_neighbours_do_not_stand_in_each_other():
                 assert right.x - left.x >= slot.pack.size_cm[0] - 1e-6
 
 
-def test_an_empty_facing_is_a_gap_and_a_stocked_one_is_not():
+def test_an_emptied_slot_is_a_gap_and_a_full_shelf_has_none():
     scene = a_scene(fill=1.0, misplaced=0.0, fallen=0.0, leaning=0.0, distance_cm=170.0, height_cm=120.0)
-    assert scene.gaps() == []
+    assert [gap.slots for gap, _ in scene.gaps() if gap.slots] == []
     slot = next(s for s in scene.slots if _in_the_middle(scene, s.present[-1].identity) or s.facings >= 2)
     scene.set_units(slot.id, 0)
-    found = scene.gaps()
-    assert [gap.id for gap, _ in found] == [slot.id]
-    ((_, polygon),) = found
-    assert np.abs(np.sort(polygon, axis=0) - np.sort(scene.slot_polygon(slot), axis=0)).max() < 1.5
+    ((gap, polygon),) = [(gap, polygon) for gap, polygon in scene.gaps() if gap.slots]
+    assert (gap.slots, gap.sure) == ((slot.id,), True)
+    assert gap.left <= slot.left + 1e-6
+    assert gap.right >= slot.right - 1e-6
     mask = gap_mask(polygon, scene.instance_map)
     assert mask is None or mask[1].sum() <= mask[2] * 1.1
 
