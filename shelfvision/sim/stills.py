@@ -33,7 +33,7 @@ from shelfvision.sim.still_truth import CATEGORIES, annotate
 
 Image = NDArray[np.uint8]
 BLOCK = 120
-VERSION = 9  # of the renderer: a folder begun by another version is not continued
+VERSION = 10  # of the renderer: a folder begun by another version is not continued
 _TRIES = 6
 _PARTS = 6  # of the work for each process, at least
 
