@@ -65,6 +65,7 @@ def make_start(wanted: ModelSection, classes: Sequence[str], *, seed: int, typic
         return _fresh(wanted.start, DetectorConfig(labels=tuple(classes), **layout), typical)
     folder = _folder(wanted.start)
     source = load_checkpoint(folder)
+    activation = layout.pop("activation", source.config.activation)
     for name, value in layout.items():
         there: Any = getattr(source.config, name)
         if value != there:
@@ -72,8 +73,10 @@ def make_start(wanted: ModelSection, classes: Sequence[str], *, seed: int, typic
                 f"model.{name}: the start {folder} has {there}, found {value}; leave model.{name} out, or start from "
                 "imagenet or none"
             )
-    model = Detector(replace(source.config, labels=tuple(classes)))
+    model = Detector(replace(source.config, labels=tuple(classes), activation=activation))
     notes = take_over(model, source)
+    if activation != source.config.activation:  # it has no weights; those around it adapt soon to a like one
+        notes = (*notes, f"its activation {source.config.activation} becomes {activation}")
     provenance = read_description(folder).get("provenance")
     return Start(model, "everything", (f"starts from {folder.name} with all its weights", *notes), provenance)
 

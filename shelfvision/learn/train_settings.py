@@ -87,7 +87,10 @@ class ModelSection(Section):
     head: int | None = Field(
         default=None, ge=8, le=1024, description="channels of the head; that of the start if absent"
     )
-    activation: str | None = Field(default=None, description="silu, relu or relu6; that of the start when absent")
+    activation: str | None = Field(
+        default=None,
+        description="silu, hardswish (nearly silu, quicker at the edge), relu or relu6; that of the start when absent",
+    )
     freeze: int | Literal["auto"] = Field(
         default="auto",
         description="early stages of the backbone that are not trained; auto: half of them for fewer than 200 pictures",

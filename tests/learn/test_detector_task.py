@@ -87,6 +87,18 @@ def test_another_layout_than_that_of_the_start_is_refused(checkpoint):
         start(checkpoint, ["product"], head=32)
 
 
+def test_another_activation_keeps_every_weight_and_is_told(checkpoint):
+    begun = start(checkpoint, ["product", "gap", "hand"], activation="hardswish")
+    source = load_checkpoint(checkpoint)
+    assert begun.model.config.activation == "hardswish"
+    assert begun.notes[-1] == "its activation silu becomes hardswish"
+    for name, tensor in begun.model.state_dict().items():
+        assert torch.equal(tensor, source.state_dict()[name]), name
+    kinds = {type(module) for module in begun.model.modules()}
+    assert nn.Hardswish in kinds
+    assert nn.SiLU not in kinds
+
+
 def test_a_start_that_is_no_checkpoint(tmp_path):
     with pytest.raises(ModelError, match="no checkpoint there"):
         start(tmp_path, ["product"])
