@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +43,7 @@ def export(
     than --max-drop, or when a picture of --data holds more boxes of a class than --most.
     """
     from shelfvision.cli.progress import ProgressLine
+    from shelfvision.cli.told_command import told_command
     from shelfvision.data.open_dataset import open_dataset
     from shelfvision.learn.export import ExportSettings, export_detector, find_checkpoint, trained_size
 
@@ -66,7 +65,7 @@ def export(
             out,
             settings,
             data=dataset,
-            command=shlex.join(["shelfvision", *sys.argv[1:]]),
+            command=told_command(),
             name=name,
             on_progress=progress.update,
         )

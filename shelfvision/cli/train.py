@@ -34,19 +34,20 @@ def detector(
     Under torchrun several processes train together:
     torchrun --standalone --nproc-per-node 4 -m shelfvision train detector --config FILE
     """
+    from shelfvision.cli.told_command import told_command
     from shelfvision.learn.train_detector import Listener, train_detector
     from shelfvision.learn.train_settings import load_settings
 
     changes = changes or []
     settings = load_settings(config, changes)
-    command = ["shelfvision", "train", "detector", "--config", str(config)]
+    command = ["train", "detector", "--config", str(config)]
     command += [word for change in changes for word in ("--set", change)]
     screen = Screen(epochs_on_stdout=not as_json)
     try:
         outcome = train_detector(
             settings,
             resume=resume,
-            command=shlex.join(command),
+            command=told_command(command),
             listener=Listener(screen.note, screen.step, screen.epoch, screen.judged),
         )
     finally:
