@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from shelfvision.core.detections import Detections
 from shelfvision.core.letterbox import Letterbox
 from shelfvision.data.dataset import Dataset, LabelledPicture
 from shelfvision.data.loader import Batch, evaluation_loader
 from shelfvision.errors import ModelError, TrainingError
 from shelfvision.learn import detector_start
 from shelfvision.learn.detector_start import known_classes, make_start
-from shelfvision.learn.detector_task import DetectorTask
+from shelfvision.learn.detector_task import DetectorTask, scores
 from shelfvision.learn.freeze import Freeze, choose_freeze
 from shelfvision.learn.picture_sets import PictureSet, join
 from shelfvision.learn.predict import predict
@@ -292,7 +293,22 @@ def test_scores_leave_out_what_the_source_does_not_label(tmp_path):
     joined = join([both, pictures(tmp_path, classes=("product",), source="alone")], ["product", "gap"], [1, 1])
     gap_everywhere = Fixed([[0.0, 0.0, 60.0, 40.0]], [[-20.0, 3.0]])
     one = DetectorTask(gap_everywhere, trained=joined, judged=joined, freeze=Freeze())
-    scores = one.evaluate(evaluation_loader(joined.dataset, size=64, batch=4, workers=0))
-    assert scores["map50_95"] == 0  # of products; there is no true gap
-    assert np.isnan(scores["ap50/gap"])
+    told = one.evaluate(evaluation_loader(joined.dataset, size=64, batch=4, workers=0))
+    assert told["map50_95"] == 0  # of products; there is no true gap
+    assert np.isnan(told["ap50/gap"])
     assert isinstance(joined, PictureSet)
+
+
+def test_a_class_of_one_box_does_not_choose_the_best_epoch(tmp_path):
+    """A hundred products all found, the one hand missed: COCO's mean is a half, what chooses is near one."""
+    boxes = np.array(
+        [[10.0 * (n % 10), 10.0 * (n // 10), 10.0 * (n % 10) + 8, 10.0 * (n // 10) + 8] for n in range(101)]
+    )
+    labels = np.array([0] * 100 + [1], np.int64)
+    shown = LabelledPicture(tmp_path / "a.png", (128, 128), boxes.astype(np.float32), labels, np.zeros(101, np.bool_))
+    judged = join([Dataset(("product", "hand"), (shown,))], ["product", "hand"], [1])
+    found = Detections(boxes[:100].astype(np.float32), np.full(100, 0.9, np.float32), labels[:100])
+    figures = scores(judged, [found])
+    assert figures["map50_95"] == pytest.approx(0.5)
+    assert figures["map50_95_steady"] == pytest.approx((100 / 120) / (100 / 120 + 1 / 21))
+    assert DetectorTask.goal == "map50_95_steady"
