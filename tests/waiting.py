@@ -6,11 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-# when a child process is taken to hang: no measure of speed, a busy machine may need minutes for what takes seconds
-HANG_SECONDS = 280.0
 
-
-def wait_until(condition: Callable[[], object], seconds: float = 30.0, *, what: str = "condition") -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 10.0, *, what: str = "condition") -> None:
     """Return as soon as ``condition()`` is true.
 
     Raises:

@@ -18,9 +18,9 @@ import pytest
 from shelfvision.learn.events_file import read_events
 from shelfvision.transport.topics import Topics
 from tests.acceptance.processes import ROOT, mosquitto_client, running
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MOST_MEGABYTES = 500
 ABSENT = [
@@ -43,7 +43,7 @@ cameras:
 
 def run(*command, **options):
     result = subprocess.run(
-        [str(word) for word in command], check=False, capture_output=True, text=True, timeout=HANG_SECONDS, **options
+        [str(word) for word in command], check=False, capture_output=True, text=True, timeout=280, **options
     )
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
     return result.stdout
@@ -51,7 +51,7 @@ def run(*command, **options):
 
 def pip(*words):
     command = [sys.executable, "-m", "pip", *map(str, words), "-q", "--disable-pip-version-check"]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=HANG_SECONDS)
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     if re.search(r"Temporary failure|Failed to establish|NewConnectionError|Network is unreachable", result.stderr):
         pytest.skip("the package index cannot be reached from here")
     assert result.returncode == 0, result.stderr[-4000:]
@@ -175,9 +175,7 @@ def test_watch_runs_until_its_video_has_ended(device, store, mosquitto, tmp_path
 def test_what_needs_an_extra_says_which_one(device, store):
     (store / "site.yaml").write_text(SITE.format(url="mqtt://127.0.0.1:1883"))
     command = [str(program(device)), "replenish", "site.yaml"]
-    result = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=store, env=clean(), timeout=HANG_SECONDS
-    )
+    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=store, env=clean(), timeout=60)
     assert result.returncode == 1
     assert result.stderr.endswith("which is not installed: pip install 'shelfvision[service]'\n")
     assert result.stderr.count("\n") == 1

@@ -11,7 +11,6 @@ import sys
 import pytest
 
 from shelfvision.transport.mosquitto import find_mosquitto
-from tests.waiting import HANG_SECONDS
 
 pytestmark = [
     pytest.mark.skipif(find_mosquitto() is None, reason="the program mosquitto is not installed"),
@@ -21,7 +20,7 @@ pytestmark = [
 
 def run(*words: str) -> tuple[int, dict]:
     done = subprocess.run(
-        [sys.executable, "-m", "shelfvision", *words], capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+        [sys.executable, "-m", "shelfvision", *words], capture_output=True, text=True, timeout=100, check=False
     )
     assert done.stdout.strip(), done.stderr
     return done.returncode, json.loads(done.stdout.strip().splitlines()[-1])

@@ -15,7 +15,6 @@ from shelfvision import __version__
 from shelfvision.cli import main as command_line
 from shelfvision.cli.main import COMMANDS, GROUPS, main
 from shelfvision.errors import ConfigError, UsageError
-from tests.waiting import HANG_SECONDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -127,7 +126,7 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path):
     process = start("evaluate", "events", str(pipe), str(tmp_path / "truth.json"))
     with pipe.open("w"):  # returns once the process has opened the pipe, and so sits in its read
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=HANG_SECONDS)
+        _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert err == b""
 
@@ -137,7 +136,7 @@ def test_a_reader_that_goes_away_is_no_traceback():
     os.close(read)
     process = start("--help", stdout=write)
     os.close(write)
-    _, err = process.communicate(timeout=HANG_SECONDS)
+    _, err = process.communicate(timeout=20)
     assert process.returncode == 1
     assert err == b""
 

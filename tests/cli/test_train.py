@@ -14,7 +14,6 @@ import torch
 from shelfvision.cli.main import main
 from shelfvision.models.checkpoint import load_checkpoint, read_description
 from tests.forked import Forked
-from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--set", "size=64", "--set", "batch=8", "--set", "workers=0", "--set", "device=cpu", "--set", "lr=0.003"]
@@ -121,7 +120,7 @@ def test_two_processes_have_the_curve_of_one_within_noise(config, tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words += ["-m", "shelfvision", "train", "detector", "--config", str(config), *TINY]
     words += ["--set", f"out={tmp_path / 'two'}"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 1/2") == 1  # only the first process speaks
     for one, two in zip(log(tmp_path / "run"), log(tmp_path / "two"), strict=True):

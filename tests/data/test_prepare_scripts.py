@@ -12,14 +12,13 @@ from shelfvision.data.open_dataset import dataset_splits, open_dataset
 from shelfvision.data.placing import Placing
 from shelfvision.data.voc import write_voc
 from tests.data.builders import picture, save
-from tests.waiting import HANG_SECONDS
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 
 
 def run(script, *words):
     return subprocess.run(
-        [sys.executable, DATASETS / script, *words], check=False, capture_output=True, text=True, timeout=HANG_SECONDS
+        [sys.executable, DATASETS / script, *words], check=False, capture_output=True, text=True, timeout=60
     )
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-from tests.waiting import HANG_SECONDS
-
 SLOTS = [
     {"id": "left", "sku": "A", "polygon": [[4, 4], [28, 4], [28, 44], [4, 44]]},
     {"id": "right", "sku": "B", "polygon": [[36, 4], [60, 4], [60, 44], [36, 44]]},
@@ -40,12 +38,12 @@ def write_site(folder: Path, *cameras: dict[str, Any], broker: str = "mqtt://127
     return path
 
 
-def shelfvision(*words: str | Path) -> subprocess.CompletedProcess[str]:
+def shelfvision(*words: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run the real command line."""
     return subprocess.run(
         [sys.executable, "-m", "shelfvision", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=HANG_SECONDS,
+        timeout=timeout,
         check=False,
     )

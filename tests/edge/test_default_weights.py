@@ -40,9 +40,9 @@ def test_the_checkpoint_to_train_on_from_is_of_the_same_classes(detector):
     assert tuple(load_checkpoint(FOLDER / "detector").config.labels) == detector.labels
 
 
-@pytest.mark.parametrize(("name", "recall", "precision"), [("product", 0.7, 0.7), ("gap", 0.5, 0.5)])
+@pytest.mark.parametrize(("name", "recall", "precision"), [("product", 0.75, 0.78), ("gap", 0.5, 0.5)])
 def test_it_finds_what_stands_and_what_lacks_on_unseen_shelves(detector, stills, name, recall, precision):
-    """At the score that is acted on; well below the figures of the model card, far above what chance would give."""
+    """At the score that is acted on; measured when it was shipped: product 0.81 right of what is found on these stills."""
     wanted = {"product": 1, "gap": 2}[name]
     right, there, found_count, counted = 0, 0, 0, 0
     for still in stills:

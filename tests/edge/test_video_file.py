@@ -13,6 +13,7 @@ import pytest
 from shelfvision.edge.video_file import PlayedFile, VideoFile
 from shelfvision.errors import CameraError
 from tests.edge.footage import busy, cut, level, numbered, packets, write_video
+from tests.waiting import wait_until
 
 
 def read(path: Path, *, fps: float = 120, start: float = 0.0) -> list[tuple[float, int]]:
@@ -222,8 +223,7 @@ def test_a_reader_that_falls_behind_loses_frames_but_not_the_clock(tmp_path: Pat
     source = PlayedFile(path, fps=30, patience=0.2)
     frames = iter(source)
     first = next(frames)
-    while time.time() < first.time + 1.0:  # a slow reader
-        time.sleep(0.01)
+    wait_until(lambda: time.time() >= first.time + 1.0, what="a slow reader")
     second = next(frames)
     assert second.time >= first.time + 0.7
     assert source.dropped >= 5

@@ -209,13 +209,18 @@ def test_neighbours_do_not_stand_in_each_other():
 
 def test_an_emptied_slot_is_a_gap_and_a_full_shelf_has_none():
     scene = a_scene(fill=1.0, misplaced=0.0, fallen=0.0, leaning=0.0, distance_cm=170.0, height_cm=120.0)
-    assert [gap.slots for gap, _ in scene.gaps() if gap.slots] == []
+    assert [gap for gap, _ in scene.gaps() if gap.slots] == []
+    assert [found for found in annotate(scene, scene.instance_map) if found["category_id"] == 2] == []
     slot = next(s for s in scene.slots if _in_the_middle(scene, s.present[-1].identity) or s.facings >= 2)
     scene.set_units(slot.id, 0)
     ((gap, polygon),) = [(gap, polygon) for gap, polygon in scene.gaps() if gap.slots]
     assert (gap.slots, gap.sure) == ((slot.id,), True)
     assert gap.left <= slot.left + 1e-6
     assert gap.right >= slot.right - 1e-6
+    own, pixel = scene.slot_polygon(slot), 1.5
+    assert polygon[:, 0].min() <= own[:, 0].min() + pixel
+    assert polygon[:, 0].max() >= own[:, 0].max() - pixel
+    assert abs(polygon[:, 1].max() - own[:, 1].max()) < pixel
     mask = gap_mask(polygon, scene.instance_map)
     assert mask is None or mask[1].sum() <= mask[2] * 1.1
 

@@ -13,6 +13,7 @@ from shelfvision.errors import CameraError
 from shelfvision.sim.camera import SimulatedShelf, parse_address
 from shelfvision.sim.commands import Spool
 from shelfvision.sim.script import Order
+from tests.waiting import wait_until
 
 
 def test_an_address_is_taken_apart() -> None:
@@ -92,8 +93,7 @@ def test_a_slow_reader_of_the_camera_misses_frames_and_not_time() -> None:
     camera = SimulatedCamera("table?seed=1&fps=20", fps=20)
     frames = iter(camera)
     first = next(frames)
-    while time.time() < first.time + 0.6:
-        time.sleep(0.01)
+    wait_until(lambda: time.time() >= first.time + 0.6, what="a slow reader")
     second = next(frames)
     assert second.index - first.index >= 9
     assert camera.dropped >= 8

@@ -13,7 +13,6 @@ import pytest
 from shelfvision.cli.main import main
 from shelfvision.errors import ConfigError
 from shelfvision.sim.stills import Recipe, Store, contact_sheet, make_stills, write_sheet
-from tests.waiting import HANG_SECONDS
 
 SMALL = Recipe(seed=3, size=(320, 240), products=40, people=0.5)
 
@@ -25,7 +24,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 def simulate(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "shelfvision", "simulate", "images", "--out", str(out), *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ from tests.transport.inbox_file import InboxFile
 from tests.waiting import wait_until
 
 _PARENT = """
-import time
+import signal
 from shelfvision.transport.broker import EmbeddedBroker
 broker = EmbeddedBroker(kind="iotcore")
 broker.start()
 print(broker.port, flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 
