@@ -42,7 +42,7 @@ def test_the_checkpoint_to_train_on_from_is_of_the_same_classes(detector):
 
 @pytest.mark.parametrize(("name", "recall", "precision"), [("product", 0.75, 0.78), ("gap", 0.5, 0.5)])
 def test_it_finds_what_stands_and_what_lacks_on_unseen_shelves(detector, stills, name, recall, precision):
-    """At the score that is acted on; measured when it was shipped: product 0.81 right of what is found on these stills."""
+    """At the score that is acted on; when it was shipped, 0.81 of the products found on these stills were right."""
     wanted = {"product": 1, "gap": 2}[name]
     right, there, found_count, counted = 0, 0, 0, 0
     for still in stills:
