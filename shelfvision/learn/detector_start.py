@@ -27,6 +27,7 @@ class Start:
     model: Detector
     trained: Literal["nothing", "backbone", "everything"]
     notes: tuple[str, ...]  # for the log: what was taken over
+    fresh: tuple[str, ...]  # classes whose rows of the class layer begin at random
     provenance: dict[str, Any] | None = None  # of the checkpoint that it starts from
 
 
@@ -78,7 +79,13 @@ def make_start(wanted: ModelSection, classes: Sequence[str], *, seed: int, typic
     if activation != source.config.activation:  # it has no weights; those around it adapt soon to a like one
         notes = (*notes, f"its activation {source.config.activation} becomes {activation}")
     provenance = read_description(folder).get("provenance")
-    return Start(model, "everything", (f"starts from {folder.name} with all its weights", *notes), provenance)
+    return Start(
+        model,
+        "everything",
+        (f"starts from {folder.name} with all its weights", *notes),
+        tuple(name for name in classes if name not in source.config.labels),
+        provenance,
+    )
 
 
 def take_over(model: Detector, source: Detector) -> tuple[str, ...]:
@@ -110,17 +117,20 @@ def take_over(model: Detector, source: Detector) -> tuple[str, ...]:
 
 def _fresh(start: str, config: DetectorConfig, typical: Callable[[int], Tensor]) -> Start:
     if start == "none":
-        return Start(Detector(config), "nothing", (f"{config.backbone} starts at random",))
+        return Start(Detector(config), "nothing", (f"{config.backbone} starts at random",), config.labels)
     if start == "imagenet":
         if config.backbone == "csp_nano":
             raise TrainingError(
                 "model.start: csp_nano has no ImageNet weights; choose efficientnet_lite0, or the start default or none"
             )
         model = Detector(config, pretrained=True)
-        return Start(model, "backbone", (f"{config.backbone} starts with ImageNet weights, neck and head at random",))
+        note = f"{config.backbone} starts with ImageNet weights, neck and head at random"
+        return Start(model, "backbone", (note,), config.labels)
     model = Detector(config)
     load_yolox_nano(model, Path(start), typical(32))
-    return Start(model, "everything", (f"starts from {Path(start).name} (COCO), but for the class layer",))
+    return Start(
+        model, "everything", (f"starts from {Path(start).name} (COCO), but for the class layer",), config.labels
+    )
 
 
 def _folder(start: str) -> Path:

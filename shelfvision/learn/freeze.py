@@ -1,7 +1,8 @@
-"""Which part of a detector stays as it came, so that few pictures do not spoil what many have taught."""
+"""How much of a detector stays as it came, so that few pictures do not spoil what many have taught."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,3 +66,32 @@ def choose_freeze(
         raise TrainingError(f"model.freeze: the backbone {model.config.backbone} has {there} stages, found {stages}")
     frozen = statistics == "frozen" or (statistics == "auto" and few and trained == "everything")
     return Freeze(stages, frozen)
+
+
+def choose_start_share(
+    wanted: float | Literal["auto"],
+    *,
+    pictures: int,
+    trained: Literal["nothing", "backbone", "everything"],
+    fresh: Sequence[str],
+) -> float:
+    """Share of the start's weights in those that are judged and saved.
+
+    Args:
+        wanted: the share, or ``auto``: half when there are few pictures, everything is trained and no class is new.
+        pictures: to train on.
+        trained: what comes with weights.
+        fresh: classes that begin at random.
+
+    Raises:
+        TrainingError: a share of what was never trained.
+    """
+    whole = trained == "everything" and not fresh
+    if wanted == "auto":
+        return 0.5 if whole and pictures < FEW_PICTURES else 0.0
+    if wanted and not whole:
+        what = f"the classes {', '.join(fresh)}" if trained == "everything" else "neck and head"
+        raise TrainingError(
+            f"model.start_share: {what} begin at random, and {wanted:g} of that would stay; set it to 0"
+        )
+    return wanted

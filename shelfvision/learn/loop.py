@@ -50,6 +50,7 @@ class Training(Generic[Batch]):
         processes: who trains along.
         shaping: what a resumed training must have in common with its beginning (JSON values).
         facts: what a checkpoint shall say of its origin (JSON values).
+        start_share: share of the weights that it begins with in those that are judged and kept.
         on_step: is told after every step how far it is.
         on_epoch: is told after every epoch how it went.
         on_judged: is told how many batches of an evaluation are done.
@@ -68,6 +69,7 @@ class Training(Generic[Batch]):
         *,
         shaping: Mapping[str, Any],
         facts: Mapping[str, Any],
+        start_share: float = 0.0,
         on_step: Callable[[StepReport], None] = lambda _: None,
         on_epoch: Callable[[EpochReport], None] = lambda _: None,
         on_judged: Callable[[int], None] = lambda _: None,
@@ -82,7 +84,7 @@ class Training(Generic[Batch]):
         )
         self._parts = Parts(
             task.model,
-            WeightAverage(task.model, decay=settings.ema_decay, ramp=settings.ema_ramp),
+            WeightAverage(task.model, decay=settings.ema_decay, ramp=settings.ema_ramp, start_share=start_share),
             make_optimiser(settings.optimiser, groups, momentum=settings.momentum),
             self._arithmetic.scaler(),
         )

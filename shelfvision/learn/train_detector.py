@@ -25,7 +25,7 @@ from shelfvision.learn.detector_feed import DetectorFeed
 from shelfvision.learn.detector_start import Start, known_classes, make_start
 from shelfvision.learn.detector_task import DetectorTask
 from shelfvision.learn.distributed import Processes, join_processes
-from shelfvision.learn.freeze import Freeze, choose_freeze
+from shelfvision.learn.freeze import Freeze, choose_freeze, choose_start_share
 from shelfvision.learn.loop import Outcome, Training
 from shelfvision.learn.picture_sets import (
     PictureSet,
@@ -97,10 +97,16 @@ def train_detector(
                 pictures=len(pictures.trained),
                 trained=start.trained,
             )
+            start_share = choose_start_share(
+                settings.model.start_share,
+                pictures=len(pictures.trained),
+                trained=start.trained,
+                fresh=start.fresh,
+            )
             freeze.apply(start.model)
             start.model.to(device=processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             processes.synchronise_statistics(start.model)
-            for note in (*start.notes, *_freeze_notes(start, freeze)):
+            for note in (*start.notes, *_freeze_notes(start, freeze), *_share_notes(start_share)):
                 hears.note(note)
             feed = DetectorFeed(pictures.trained, pictures.judged, settings, processes)
             folder.keep_settings(settings.model_dump(mode="json"))
@@ -112,7 +118,8 @@ def train_detector(
                 processes,
                 shaping=shaping_values(settings)
                 | {"labels": list(pictures.trained.dataset.labels), "pictures": len(pictures.trained)},
-                facts=_facts(settings, pictures, start, command, processes),
+                facts=_facts(settings, pictures, start, command, processes, start_share=start_share),
+                start_share=start_share,
                 on_step=hears.step,
                 on_epoch=hears.epoch,
                 on_judged=hears.judged,
@@ -212,6 +219,10 @@ def _freeze_notes(start: Start, freeze: Freeze) -> Sequence[str]:
     return (counted, *([f"stays as it came: {' and '.join(parts)}"] if parts else []))
 
 
+def _share_notes(start_share: float) -> Sequence[str]:
+    return [f"what is judged and saved is to {start_share:.0%} the start"] if start_share else []
+
+
 def _typical(dataset: Dataset, size: int, count: int) -> Tensor:
     """(n, 3, size, size) pictures spread over the dataset, float, blue first, 0 to 255."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).astype(int))
@@ -220,7 +231,13 @@ def _typical(dataset: Dataset, size: int, count: int) -> Tensor:
 
 
 def _facts(
-    settings: DetectorSettings, pictures: Pictures, start: Start, command: str, processes: Processes
+    settings: DetectorSettings,
+    pictures: Pictures,
+    start: Start,
+    command: str,
+    processes: Processes,
+    *,
+    start_share: float,
 ) -> dict[str, Any]:
     """What a checkpoint says of its origin; no path of this machine but what the command itself names."""
     return {
@@ -234,7 +251,7 @@ def _facts(
             for source in pictures.sources
         ],
         "held_out": 0 if settings.data.hold_out is None or pictures.judged is None else len(pictures.judged),
-        "start": {"from": Path(settings.model.start).name, "provenance": start.provenance},
+        "start": {"from": Path(settings.model.start).name, "share": start_share, "provenance": start.provenance},
         "settings": json.loads(json.dumps(shaping_values(settings))) | {"model.start": Path(settings.model.start).name},
         "command": command,
         "program": f"shelfvision {__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}",

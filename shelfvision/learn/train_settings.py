@@ -101,6 +101,20 @@ class ModelSection(Section):
         "frozen for fewer than 200 pictures when everything comes trained",
     )
 
+    start_share: float | Literal["auto"] = Field(
+        default="auto",
+        description="share of the start's weights in those that are judged and saved, 0 to 1, so that few pictures do "
+        "not unlearn what many have taught; auto: 0.5 for fewer than 200 pictures when everything comes trained and no "
+        "class is new, else 0",
+    )
+
+    @field_validator("start_share")
+    @classmethod
+    def _a_share(cls, value: float | Literal["auto"]) -> float | Literal["auto"]:
+        if isinstance(value, float) and not 0 <= value < 1:
+            raise ValueError("expected auto or a number from 0 on that is less than 1")
+        return value
+
     @field_validator("freeze")
     @classmethod
     def _not_negative(cls, value: int | Literal["auto"]) -> int | Literal["auto"]:

@@ -51,7 +51,7 @@ def save_state(path: Path, parts: Parts, position: Position, settings: Mapping[s
         OSError: the disk is full or cannot be written; an earlier state is still there.
     """
     tensors = {f"model/{name}": tensor for name, tensor in parts.model.state_dict().items()}
-    tensors |= {f"average/{name}": tensor for name, tensor in parts.average.tensors.items()}
+    tensors |= parts.average.tensors
     for index, values in parts.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{key}": value for key, value in values.items() if isinstance(value, Tensor)}
     about = {
@@ -75,7 +75,7 @@ def load_state(path: Path, parts: Parts, settings: Mapping[str, Any]) -> Positio
     about, tensors = _read(path)
     _compare(path, about["settings"], settings)
     model = parts.model.state_dict()
-    wanted = {f"model/{name}" for name in model} | {f"average/{name}" for name in parts.average.tensors}
+    wanted = {f"model/{name}" for name in model} | parts.average.tensors.keys()
     held = {name for name in tensors if not name.startswith("optimiser/")}
     wrong = [name for name in model if f"model/{name}" in held and tensors[f"model/{name}"].shape != model[name].shape]
     if wanted != held or wrong:
@@ -84,7 +84,7 @@ def load_state(path: Path, parts: Parts, settings: Mapping[str, Any]) -> Positio
     with torch.no_grad():
         for name, tensor in model.items():
             tensor.copy_(tensors[f"model/{name}"])
-    parts.average.restore({name: tensors[f"average/{name}"] for name in parts.average.tensors})
+    parts.average.restore(tensors)
     _restore_optimiser(path, parts.optimiser, tensors)
     parts.scaler.load_state_dict(about["scaler"])
     return Position(**about["position"])

@@ -94,7 +94,27 @@ def test_a_second_training_starts_from_the_first_and_keeps_classes_by_name(confi
     err = capsys.readouterr().err
     assert "classes new, their rows of the class layer begin at random: pack" in err
     assert "stays as it came: the first 2 stages of the backbone and the statistics" in err
-    assert read_description(tmp_path / "fine/last")["provenance"]["start"]["provenance"]["size"] == 64
+    begun_with = read_description(tmp_path / "fine/last")["provenance"]["start"]
+    assert (begun_with["provenance"]["size"], begun_with["share"]) == (64, 0)
+
+
+def test_few_pictures_for_a_trained_start_leave_half_of_it(config, tmp_path, capsys):
+    assert train(config, "--set", "epochs=1") == 0
+    again = ["--set", f"model.start={tmp_path / 'run/last'}", "--set", f"out={tmp_path / 'fine'}"]
+    assert train(config, *again, "--set", "epochs=1") == 0
+    assert "what is judged and saved is to 50% the start" in capsys.readouterr().err
+    assert read_description(tmp_path / "fine/last")["provenance"]["start"]["share"] == 0.5
+    moved = [*again, "--set", "epochs=1", "--set", "model.start_share=0", "--set", f"out={tmp_path / 'moved'}"]
+    assert train(config, *moved) == 0
+    start, half, whole = (
+        load_checkpoint(tmp_path / name / "last").head.state_dict() for name in ("run", "fine", "moved")
+    )
+    learned = {
+        name for name, tensor in whole.items() if tensor.is_floating_point() and not torch.equal(tensor, start[name])
+    }
+    assert len(learned) > 10
+    for name in learned:
+        torch.testing.assert_close(half[name], (start[name] + whole[name]) / 2)
 
 
 def test_kill_9_and_resume_give_the_curve_of_an_undisturbed_training(config, tmp_path):

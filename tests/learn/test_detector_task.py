@@ -18,7 +18,7 @@ from shelfvision.errors import ModelError, TrainingError
 from shelfvision.learn import detector_start
 from shelfvision.learn.detector_start import known_classes, make_start
 from shelfvision.learn.detector_task import DetectorTask, scores
-from shelfvision.learn.freeze import Freeze, choose_freeze
+from shelfvision.learn.freeze import Freeze, choose_freeze, choose_start_share
 from shelfvision.learn.picture_sets import PictureSet, join
 from shelfvision.learn.predict import predict
 from shelfvision.learn.train_settings import ModelSection
@@ -186,6 +186,33 @@ def test_without_freezing_statistics_follow_the_pictures(tmp_path):
 def test_auto_freezes_when_pictures_are_few_and_weights_are_trained(pictures, trained, expected):
     model = detector("product")
     assert choose_freeze(model, stages="auto", statistics="auto", pictures=pictures, trained=trained) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pictures", "trained", "fresh", "expected"),
+    [
+        ("auto", 199, "everything", (), 0.5),
+        ("auto", 200, "everything", (), 0.0),
+        ("auto", 20, "everything", ("cola",), 0.0),
+        ("auto", 20, "backbone", ("product",), 0.0),
+        (0.3, 2000, "everything", (), 0.3),
+        (0.0, 20, "nothing", ("product",), 0.0),
+    ],
+)
+def test_auto_keeps_half_of_a_trained_start_when_pictures_are_few(wanted, pictures, trained, fresh, expected):
+    assert choose_start_share(wanted, pictures=pictures, trained=trained, fresh=fresh) == expected
+
+
+@pytest.mark.parametrize(
+    ("trained", "message"),
+    [
+        ("everything", r"model.start_share: the classes cola, tea begin at random, and 0.5 of that would stay"),
+        ("backbone", r"model.start_share: neck and head begin at random, .*; set it to 0"),
+    ],
+)
+def test_a_share_of_what_was_never_trained_is_refused(trained, message):
+    with pytest.raises(TrainingError, match=message):
+        choose_start_share(0.5, pictures=20, trained=trained, fresh=("cola", "tea"))
 
 
 def test_more_stages_than_there_are():

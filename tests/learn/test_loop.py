@@ -76,6 +76,39 @@ def test_without_an_average_the_weights_themselves_are_kept(tmp_path):
     assert weights(tmp_path / "run")["head.weight"] == task.model.head.weight.tolist()
 
 
+@pytest.mark.parametrize("ema_decay", [0, 0.9])
+def test_of_the_start_a_share_is_kept(tmp_path, ema_decay):
+    """Statistics as well as weights; a start share of a quarter is mixed with what training alone would keep."""
+    start = {name: tensor.clone() for name, tensor in CurveTask().model.state_dict().items()}
+    train(tmp_path / "all", ema_decay=ema_decay)
+    train(tmp_path / "part", ema_decay=ema_decay, start_share=0.25)
+    learned, kept = weights(tmp_path / "all"), weights(tmp_path / "part")
+    for name, tensor in start.items():
+        if tensor.is_floating_point():
+            expected = 0.25 * tensor + 0.75 * torch.tensor(learned[name])
+            torch.testing.assert_close(torch.tensor(kept[name]), expected)
+            assert name.endswith("running_var") or not torch.allclose(tensor, expected), name
+    assert kept["backbone.1.num_batches_tracked"] == learned["backbone.1.num_batches_tracked"] == 24
+
+
+def test_a_training_that_goes_on_mixes_in_what_it_once_began_with(tmp_path):
+    """Even when what lies where the start was is another one by now."""
+    train(tmp_path / "whole", start_share=0.5)
+
+    def stop(epoch, step):
+        if (epoch, step) == (3, 2):
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(tmp_path / "cut", start_share=0.5, before=stop)
+    other = CurveTask()
+    with torch.no_grad():
+        other.model.head.weight.fill_(7.0)
+    train(tmp_path / "cut", task=other, start_share=0.5, resume=True)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
 def test_training_stops_when_nothing_gets_better(tmp_path):
     task = CurveTask()
     task.scores = [0.1, 0.3, 0.2, 0.3, 0.25, 0.9]

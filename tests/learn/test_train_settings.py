@@ -108,6 +108,8 @@ def test_variables_are_filled_in(write, monkeypatch):
         ({"data": {"train": []}}, r"train.yaml: data.train: expected it to have at least 1 item"),
         ({"data": {"train": [{"path": "a"}], "val": [{"path": "b"}], "hold_out": 3}}, r"data: give val or hold_out"),
         ({"model": {"freeze": -1}}, r"model.freeze.*from 0 on"),
+        ({"model": {"start_share": 1}}, r"model.start_share.*from 0 on that is less than 1"),
+        ({"model": {"start_share": "half"}}, r"model.start_share"),
         ({"augment": {"mosaic": 2}}, r"train.yaml: augment.mosaic: expected .*less than or equal to 1, found 2"),
         ({"precision": "int8"}, r"precision: expected 'auto', 'fp32', 'bf16' or 'fp16', found 'int8'"),
         ({"data": {"train": [{"path": "${NO_SUCH_VARIABLE}"}]}}, r"NO_SUCH_VARIABLE is not set"),

@@ -89,7 +89,7 @@ def settings(out, **changes):
     )
 
 
-def train(out, *, task=None, resume=False, processes=None, before=None, **changes):
+def train(out, *, task=None, resume=False, processes=None, before=None, start_share=0.0, **changes):
     """Train the toy; returns the outcome and every epoch's report."""
     wanted = settings(out, **changes)
     processes = processes or Processes()
@@ -105,6 +105,7 @@ def train(out, *, task=None, resume=False, processes=None, before=None, **change
             processes,
             shaping=shaping,
             facts={"from": "toy"},
+            start_share=start_share,
             on_epoch=reports.append,
         )
         return training.run(), reports
