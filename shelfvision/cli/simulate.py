@@ -41,7 +41,7 @@ def images(
     import cv2
 
     from shelfvision.cli.progress import ProgressLine
-    from shelfvision.sim.products import FAMILIES
+    from shelfvision.sim.packaging import FAMILIES
     from shelfvision.sim.stills import Recipe, contact_sheet, make_stills, write_sheet
 
     cv2.setNumThreads(1)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from shelfvision.sim.optics import perspective
 from shelfvision.sim.pack_sprite import Sprite, make_sprite, multiply_light
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.palette import Colour, mix
 from shelfvision.sim.pictures import Image, ellipse
 from shelfvision.sim.prints import paint_back, paint_front
-from shelfvision.sim.products import Packaging
 from shelfvision.sim.round_views import round_front
 from shelfvision.sim.solids import Face, block_faces, faces_camera, project
 from shelfvision.sim.surfaces import CRINKLES, crinkle

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfvision.sim import fixture as furniture
 from shelfvision.sim.fixture import Fixture, rectangle
+from shelfvision.sim.furniture_paint import make_backdrop, make_panel
 from shelfvision.sim.layer import Layer
 from shelfvision.sim.optics import Camera, Points, perspective
 from shelfvision.sim.palette import Colour, hsv, mix
 from shelfvision.sim.pictures import Image
+from shelfvision.sim.price_tags import make_rail, make_wobbler, price_tag
 from shelfvision.sim.prints import paint_front
 from shelfvision.sim.scene_settings import SceneSettings
 from shelfvision.sim.stocking import ShelfSlot
@@ -64,10 +65,10 @@ def dress(
     """Make the pictures of a scene; ``reaches`` is the visible range of x of each board in view."""
     below = 0.6 if fixture.kind == "table" else 1.0
     dressing = Dressing(
-        backdrop=furniture.make_backdrop(photograph, rng),
+        backdrop=make_backdrop(photograph, rng),
         # the floor is farther from the lamps than a table
         floor=hsv(rng.uniform(0.05, 0.15), rng.uniform(0.02, 0.25), rng.uniform(0.35, 0.85) * below),
-        panel=furniture.make_panel(fixture, camera.focal / max(camera.position[2] + fixture.depth, 10.0), rng),
+        panel=make_panel(fixture, camera.focal / max(camera.position[2] + fixture.depth, 10.0), rng),
         wire=(0, 0, 0),
         reaches=reaches,
     )
@@ -158,7 +159,7 @@ def _rail(
         return []
     left, right = float(ahead[0]), float(ahead[-1]) + 4.0
     scale = float(np.clip(camera.focal / np.median(distance[distance > 14]), 1.5, min(24.0, 5000 / (right - left))))
-    strip = furniture.make_rail(fixture, (left, right), [slot.left + 0.3 for slot in slots], scale, rng)
+    strip = make_rail(fixture, (left, right), [slot.left + 0.3 for slot in slots], scale, rng)
     pieces = max(round((right - left) / _RAIL_PIECE), 1)
     cuts = np.rint(np.linspace(0, strip.shape[1], pieces + 1)).astype(int)
     cards = []
@@ -175,9 +176,9 @@ def _offer(camera: Camera, slot: ShelfSlot, top: float, rng: np.random.Generator
     x = slot.left + rng.uniform(0, max(slot.right - slot.left - wide, 0.1))
     if rng.random() < 0.25:
         corners = rectangle(x, x + high, top - 0.6 * high, top + 0.4 * high, 2.0)
-        return _card(camera, corners, lambda w, _, p: furniture.make_wobbler(round(w * p), rng))
+        return _card(camera, corners, lambda w, _, p: make_wobbler(round(w * p), rng))
     corners = rectangle(x, x + wide, top + 0.3 - high, top + 0.3, 1.2)
-    return _card(camera, corners, lambda w, h, p: furniture.price_tag(w, h, p, rng, offer=True))
+    return _card(camera, corners, lambda w, h, p: price_tag(w, h, p, rng, offer=True))
 
 
 def _tray_print(slot: ShelfSlot, width: float, height: float, pixels_per_cm: float) -> Image:

@@ -15,8 +15,8 @@ from shelfvision.sim.layer import Layer
 from shelfvision.sim.optics import NEAR, Camera, Points, perspective
 from shelfvision.sim.pack_sprite import Sprite
 from shelfvision.sim.pack_views import SpriteCache
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.placement import project_places, world_of
-from shelfvision.sim.products import Packaging
 from shelfvision.sim.solids import block_faces
 from shelfvision.sim.stocking import ShelfSlot
 

@@ -9,8 +9,8 @@ import numpy as np
 from shelfvision.sim.block_views import block_sprite
 from shelfvision.sim.byte_cache import ByteCache
 from shelfvision.sim.pack_sprite import Sprite, straight
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.pictures import Image
-from shelfvision.sim.products import Packaging
 from shelfvision.sim.round_views import RoundParts, round_sprite
 from shelfvision.sim.soft_views import flat_sprite
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from shelfvision.sim.byte_cache import ByteCache
 from shelfvision.sim.pack_sprite import Sprite, make_sprite, straight
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.palette import mix
 from shelfvision.sim.pictures import Image, ellipse
 from shelfvision.sim.prints import paint_back, paint_front
-from shelfvision.sim.products import Packaging
 from shelfvision.sim.solids import round_view
 from shelfvision.sim.surfaces import round_light
 

@@ -14,17 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.errors import ConfigError
-from shelfvision.sim import fixture as furniture
 from shelfvision.sim.dressing import dress, paint_before
 from shelfvision.sim.fixture import Fixture, make_fixture, rectangle, visible_reach
+from shelfvision.sim.furniture_paint import (
+    paint_back,
+    paint_board,
+    paint_outer_sides,
+    paint_surroundings,
+    panel_shadows,
+)
 from shelfvision.sim.gaps import Gap, find_gaps
 from shelfvision.sim.goods import Goods
 from shelfvision.sim.layer import Layer
 from shelfvision.sim.light import UNIT, light_map
 from shelfvision.sim.optics import Camera, Points
 from shelfvision.sim.pack_views import SpriteCache
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.pictures import Image
-from shelfvision.sim.products import Packaging, make_assortment
+from shelfvision.sim.products import make_assortment
 from shelfvision.sim.scene_settings import SceneSettings
 from shelfvision.sim.stocking import Place, ShelfSlot, Stocker, disturb, stock_board
 
@@ -298,10 +305,10 @@ class Scene:
 
     def _paint(self, layer: Layer) -> None:
         camera, fixture, dressing = self.camera, self.fixture, self._dressing
-        furniture.paint_surroundings(layer, camera, dressing.backdrop, dressing.floor, fixture)
+        paint_surroundings(layer, camera, dressing.backdrop, dressing.floor, fixture)
         if fixture.kind != "table":
-            furniture.paint_back(layer, camera, fixture, dressing.panel)
-            layer.darken(furniture.panel_shadows(camera, fixture), 0.6 * self.settings.shadows, 2 * self._spread)
+            paint_back(layer, camera, fixture, dressing.panel)
+            layer.darken(panel_shadows(camera, fixture), 0.6 * self.settings.shadows, 2 * self._spread)
         eye = camera.position[1]
         above = [n for n, board in enumerate(fixture.boards) if board.top >= eye]
         below = [n for n, board in enumerate(fixture.boards) if board.top < eye]
@@ -312,7 +319,7 @@ class Scene:
             self._paint_board(layer, number)
             self._paint_goods(layer, number)
         if fixture.kind != "table":
-            furniture.paint_outer_sides(layer, camera, fixture)
+            paint_outer_sides(layer, camera, fixture)
         paint_before(layer, camera, fixture, dressing, self.settings)
 
     def _paint_goods(self, layer: Layer, number: int) -> None:
@@ -322,7 +329,7 @@ class Scene:
 
     def _paint_board(self, layer: Layer, number: int) -> None:
         board, shade = self.fixture.boards[number], self.settings.shadows
-        furniture.paint_board(layer, self.camera, self.fixture, board, shade)
+        paint_board(layer, self.camera, self.fixture, board, shade)
         if self.camera.position[1] > board.top:
             layer.darken(self._goods.contact_shadows(number), 0.75 * shade, 0.5 * self._spread)
         for card in self._dressing.rails.get(number, ()):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.motion import Track, reach_seconds, track
-from shelfvision.sim.products import Packaging
+from shelfvision.sim.packaging import Packaging
 
 Point = NDArray[np.float64]
 """(3,) cm in the world of the scene: x right, y up, z towards the camera from the shelf's edge."""

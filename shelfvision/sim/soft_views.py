@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from shelfvision.sim.pack_sprite import Sprite, make_sprite, multiply_light
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.palette import Colour, mix
 from shelfvision.sim.photographs import load_pack_shot
 from shelfvision.sim.pictures import Image, kernels
 from shelfvision.sim.prints import paint_back, paint_front
-from shelfvision.sim.products import Packaging
 from shelfvision.sim.surfaces import CRINKLES, crinkle, soft_outline
 
 

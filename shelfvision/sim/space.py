@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.optics import Camera
-from shelfvision.sim.products import Packaging
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.shoppers import Point
 from shelfvision.sim.stocking import Place
 from shelfvision.sim.wardrobe import APPROACHES

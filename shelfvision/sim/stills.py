@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from shelfvision.errors import ConfigError, ShelfvisionError
 from shelfvision.sim.artefacts import finish
 from shelfvision.sim.pack_views import SpriteCache
+from shelfvision.sim.packaging import FAMILIES, Packaging
 from shelfvision.sim.photographs import list_pictures, load_pack_shot, load_photograph
-from shelfvision.sim.products import FAMILIES, Packaging, make_assortment
+from shelfvision.sim.products import make_assortment
 from shelfvision.sim.reaching import Peopled, add_people, make_cast
 from shelfvision.sim.scene import Scene
 from shelfvision.sim.scene_settings import MAX_SIZE, MIN_SIZE, SceneSettings, random_settings

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from shelfvision.sim.fixture import Fixture
-from shelfvision.sim.products import Packaging
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.scene_settings import SceneSettings
 
 STEEP = 28.0  # degrees; flat packages are not shown to a camera that looks down more steeply

@@ -12,7 +12,8 @@ from shelfvision.core.planogram import Slot
 from shelfvision.sim.fixture import Fixture, make_fixture
 from shelfvision.sim.optics import Camera
 from shelfvision.sim.pack_views import SpriteCache
-from shelfvision.sim.products import Packaging, make_assortment
+from shelfvision.sim.packaging import Packaging
+from shelfvision.sim.products import make_assortment
 from shelfvision.sim.scene import Scene
 from shelfvision.sim.scene_settings import SceneSettings, changed
 from shelfvision.sim.stocking import Place, ShelfSlot, stock_board

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.motion import track
-from shelfvision.sim.products import Packaging
+from shelfvision.sim.packaging import Packaging
 from shelfvision.sim.shoppers import Deed, Errand, Point, Reach, Visit, plan_reach
 from shelfvision.sim.space import hold_point, project, world_at
 from shelfvision.sim.stocking import Place, ShelfSlot

@@ -11,7 +11,8 @@ from shelfvision.errors import ConfigError
 from shelfvision.sim import lettering
 from shelfvision.sim.pack_sprite import SEEN
 from shelfvision.sim.pack_views import SpriteCache, render_front, render_view
-from shelfvision.sim.products import FAMILIES, make_assortment, make_line
+from shelfvision.sim.packaging import FAMILIES
+from shelfvision.sim.products import make_assortment, make_line
 
 
 def a_line(family, count=3, seed=1):
