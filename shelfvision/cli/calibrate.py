@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shelfvision.cli.detect import RuntimeOption, ThreadsOption, parse_tiles
+from shelfvision.cli.detect import RuntimeOption, ThreadsOption, TilesOption, parse_tiles
 from shelfvision.errors import CameraError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def calibrate(
     least_score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Boxes from this score on; the model's own when absent.")
     ] = None,
-    tiles: Annotated[str, typer.Option(help="auto, off, or COLUMNSxROWS, such as 3x2.")] = "auto",
+    tiles: TilesOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     runtime: RuntimeOption = "auto",
     threads: ThreadsOption = None,

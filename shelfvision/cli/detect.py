@@ -32,6 +32,10 @@ RuntimeOption = Annotated[
     typer.Option(help="auto: the quicker one, measured where there is much to do."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, max=256, help="Computing threads; all cores when absent.")]
+TilesOption = Annotated[
+    str,
+    typer.Option(help="auto: a closer look where things are small; off; or tiles, COLUMNSxROWS, such as 3x2."),
+]
 
 
 def detect(
@@ -43,7 +47,7 @@ def detect(
         float | None,
         typer.Option(min=0, max=1, help="Boxes from this score on; when absent, see above."),
     ] = None,
-    tiles: Annotated[str, typer.Option(help="auto, off, or COLUMNSxROWS, such as 3x2.")] = "auto",
+    tiles: TilesOption = "auto",
     size: Annotated[
         int | None, typer.Option(min=32, max=8192, help="Longer side of the input; the model's own when absent.")
     ] = None,
@@ -100,7 +104,7 @@ def detect(
 
 
 def parse_tiles(text: str) -> Tiling | None:
-    """How pictures are cut up, from ``auto``, ``off`` or ``3x2``.
+    """How small things are looked at, from ``auto``, ``off`` or ``3x2``.
 
     Raises:
         UsageError: none of these.

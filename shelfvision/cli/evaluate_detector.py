@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from shelfvision.cli.detect import parse_tiles
 from shelfvision.cli.progress import ProgressLine
 from shelfvision.errors import UsageError
 
 if TYPE_CHECKING:
     from shelfvision.core.detections import Detections
     from shelfvision.data.dataset import Dataset
-    from shelfvision.edge.runtimes import RuntimeName
+    from shelfvision.edge.detector import OnnxDetector
     from shelfvision.learn.detection_labels import Judged
     from shelfvision.learn.detection_score import CountError, DetectionScore, OperatingPoint
 
@@ -60,6 +61,10 @@ def detector(
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(min=32, max=8192, help="Longer side of the input, pixels.")] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option(help="For an .onnx file: auto as `detect` looks, which is the default, off, or COLUMNSxROWS."),
+    ] = None,
     least_score: Annotated[float, typer.Option(min=0, max=1, help="Lowest score that is looked at.")] = 0.01,
     threshold: Annotated[
         float | None,
@@ -78,6 +83,7 @@ def detector(
     from shelfvision.core.detections import Detections
     from shelfvision.data.open_dataset import open_dataset
     from shelfvision.data.relabel import parse_mapping
+    from shelfvision.edge.detector import open_detector
     from shelfvision.learn.detection_labels import bring_together
     from shelfvision.learn.detection_metrics import judge
 
@@ -94,9 +100,12 @@ def detector(
     if detections is not None:
         found, names, complete = _from_file(detections, dataset, least_score)
     elif model != "default" and Path(model).is_dir():
+        if tiles is not None:
+            raise UsageError(f"--tiles {tiles}: for .onnx files only; a checkpoint looks once, at --size")
         found, names, complete = _from_checkpoint(Path(model), dataset, size, least_score, check)
     else:
-        found, names, complete = _from_onnx(model, dataset, size, least_score, runtime, check)
+        network = open_detector(model, runtime=runtime, size=size, tiling=parse_tiles(tiles or "auto"))
+        found, names, complete = _from_onnx(network, model, dataset, least_score, check)
     judged = bring_together(dataset, found, names, mapping, complete=complete)
     judgement = judge(judged.dataset, judged.found, threshold=threshold)
     title = str(detections or model)
@@ -174,13 +183,9 @@ def _from_file(path: Path, dataset: Dataset, least_score: float) -> Found:
     return [one[one.score >= least_score] for one in read.found], read.labels, read.complete
 
 
-def _from_onnx(
-    model: str, dataset: Dataset, size: int | None, least_score: float, runtime: RuntimeName, check: Check
-) -> Found:
+def _from_onnx(network: OnnxDetector, model: str, dataset: Dataset, least_score: float, check: Check) -> Found:
     from shelfvision.data.images import read_image
-    from shelfvision.edge.detector import open_detector
 
-    network = open_detector(model, runtime=runtime, size=size)
     check(network.labels)
     least = network.model.sidecar.thresholds.least
     if least_score < least:

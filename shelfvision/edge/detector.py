@@ -18,12 +18,12 @@ from shelfvision.edge.default_models import default_model
 from shelfvision.edge.frame import Image
 from shelfvision.edge.model import Model, read_model
 from shelfvision.edge.runtimes import RuntimeName
-from shelfvision.edge.tiles import Tile, grid_for, merge_tiles, plan_tiles
+from shelfvision.edge.tiles import grid_for, merge_tiles, plan_tiles
 from shelfvision.errors import UsageError
 
-MOST_TILES = 24
-_WORTHWHILE = 1.4  # tiles must show things so much larger
-_COMFORTABLE = 48.0  # square root of a box's area in pixels of the input that is seen well
+MOST_TILES = 6
+_CLOSER = (1.0, 1.5, 2.0)  # times its size, the inputs of a look; few, for each shape is compiled once
+_COMFORTABLE = 56.0  # square root of a box's area in pixels of the input that is seen well
 _UNKNOWN_ZOOM = 2.0  # when the whole view shows nothing at all
 
 Grid = tuple[int, int]  # columns, rows
@@ -31,12 +31,13 @@ Grid = tuple[int, int]  # columns, rows
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How large pictures are cut up.
+    """How pictures with small things in them are looked at.
 
     Args:
-        grid: columns and rows; None lets the picture decide: when what the whole view shows is small and the picture
-            has more pixels to give.
-        whole: also look at the whole picture at once, for things larger than the tiles' overlap.
+        grid: columns and rows of tiles; None lets the picture decide: when what the first look shows is small and the
+            picture has more pixels to give, a second look at a larger input follows, and where that does not suffice,
+            such looks at tiles.
+        whole: with a grid, also look at the whole picture at once, for things larger than the tiles' overlap.
     """
 
     grid: Grid | None = None
@@ -51,7 +52,7 @@ class OnnxDetector:
         size: pixels of the input's longer side; the sidecar's when absent.
         least_score: boxes from this score on, not below what the graph gives; the sidecar's belief threshold when
             absent.
-        tiling: how pictures are cut up; None: never.
+        tiling: how small things are looked at; None: as all others.
 
     Raises:
         UsageError: a size that the network cannot take.
@@ -79,14 +80,10 @@ class OnnxDetector:
         """Boxes in pixels of a BGR picture of any size, surest first."""
         if self.tiling is None:
             return self._look([image])[0]
-        size = (image.shape[1], image.shape[0])
-        whole = self._look([image])[0] if self.tiling.whole or self.tiling.grid is None else None
-        grid = self.tiling.grid or self._choose_grid(size, whole)
-        tiles = plan_tiles(size, *grid)
-        if len(tiles) == 1:
-            return self._look([image])[0] if whole is None else whole
-        found = [self._look_at(image, tile) for tile in tiles]
-        return merge_tiles(size, tiles, found, whole if self.tiling.whole else None)
+        if self.tiling.grid is None:
+            return self._look_closer(image)
+        whole = self._look([image])[0] if self.tiling.whole else None
+        return self._look_at_tiles(image, self.tiling.grid, self.size, whole)
 
     def detect_all(self, images: Sequence[Image]) -> list[Detections]:
         """Boxes of several pictures; those that make inputs of one shape go through the network together."""
@@ -105,18 +102,42 @@ class OnnxDetector:
             times.append(time.perf_counter() - begun)
         return round(1000 * statistics.median(times[1:]), 1)
 
-    def _look_at(self, image: Image, tile: Tile) -> Detections:
-        found = self._look([image[tile.y1 : tile.y2, tile.x1 : tile.x2]])[0]
-        shift = np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
-        return Detections(found.xyxy + shift, found.score, found.label)
+    def _look_closer(self, image: Image) -> Detections:
+        """A first look, and a second one that brings what it shows to a comfortable size."""
+        size = (image.shape[1], image.shape[0])
+        whole = self._look([image])[0]
+        zoom = self._choose_zoom(size, whole)
+        sides = [self._input_side(times) for times in _CLOSER]
+        if zoom > _CLOSER[-1] * 1.2:  # with less to gain, seams cost more than tiles give
+            grid = grid_for(size, max(size) * _CLOSER[-1] / zoom, MOST_TILES)
+            return self._look_at_tiles(image, grid, sides[-1], whole)
+        side = min(sides, key=lambda each: abs(np.log(each / self.size / zoom)))
+        return whole if side == self.size else self._look([image], side)[0]
 
-    def _look(self, images: Sequence[Image]) -> list[Detections]:
-        """One run of the network a shape of input."""
+    def _look_at_tiles(self, image: Image, grid: Grid, side: int, whole: Detections | None) -> Detections:
+        size = (image.shape[1], image.shape[0])
+        tiles = plan_tiles(size, *grid)
+        if len(tiles) == 1 and side == self.size:
+            return self._look([image])[0] if whole is None else whole
+        found = []
+        for tile in tiles:
+            inside = self._look([image[tile.y1 : tile.y2, tile.x1 : tile.x2]], side)[0]
+            shift = np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
+            found.append(Detections(inside.xyxy + shift, inside.score, inside.label))
+        return merge_tiles(size, tiles, found, whole)
+
+    def _input_side(self, times: float) -> int:
+        """So many times its size, as the network can take it."""
+        multiple = self.model.sidecar.input.multiple
+        return multiple * round(self.size * times / multiple)
+
+    def _look(self, images: Sequence[Image], side: int | None = None) -> list[Detections]:
+        """One run of the network a shape of input, whose longer side is the detector's size when absent."""
         multiple = self.model.sidecar.input.multiple
         fits = []
         for image in images:
             size = (image.shape[1], image.shape[0])
-            fits.append(Letterbox(size, input_size(size, self.size, multiple)))
+            fits.append(Letterbox(size, input_size(size, side or self.size, multiple)))
         shapes: dict[tuple[int, int], list[int]] = {}
         for index, fit in enumerate(fits):
             shapes.setdefault(fit.target, []).append(index)
@@ -127,23 +148,16 @@ class OnnxDetector:
                 answers[index] = to_detections(rows[rows[:, 0] == place], fits[index], self.least_score)
         return answers
 
-    def _choose_grid(self, size: tuple[int, int], whole: Detections | None) -> Grid:
-        """The grid that brings what the whole view shows to a comfortable size, without enlarging any pixel."""
+    def _choose_zoom(self, size: tuple[int, int], whole: Detections) -> float:
+        """How much larger than in the first look things should be seen; no pixel of the picture is enlarged."""
         scale = self.size / max(size)
-        room = 1 / scale
-        if room < _WORTHWHILE:
-            return 1, 1
-        if whole is not None:
-            whole = whole[whole.score >= self.model.sidecar.thresholds.score]
-        if whole is None or not len(whole):
-            zoom = min(room, _UNKNOWN_ZOOM) if room >= _UNKNOWN_ZOOM else 1.0
-        else:
-            sides = whole.xyxy[:, 2:] - whole.xyxy[:, :2]
-            typical = float(np.median(np.sqrt(sides[:, 0] * sides[:, 1]))) * scale
-            zoom = min(room, _COMFORTABLE / max(typical, 1.0))
-        if zoom < _WORTHWHILE:
-            return 1, 1
-        return grid_for(size, max(size) / zoom, MOST_TILES)
+        room = max(1 / scale, 1.0)
+        sure = whole[whole.score >= self.model.sidecar.thresholds.score]
+        if not len(sure):
+            return min(room, _UNKNOWN_ZOOM)
+        sides = sure.xyxy[:, 2:] - sure.xyxy[:, :2]
+        typical = float(np.median(np.sqrt(sides[:, 0] * sides[:, 1]))) * scale
+        return min(room, max(_COMFORTABLE / max(typical, 1.0), 1.0))
 
 
 def open_detector(

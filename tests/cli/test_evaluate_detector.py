@@ -13,6 +13,7 @@ from shelfvision.cli.main import main
 from shelfvision.core.sidecar import InputSpec, Sidecar, Thresholds
 from shelfvision.models.checkpoint import save_checkpoint
 from shelfvision.models.detector import Detector, DetectorConfig
+from tests.edge.marker_model import paint, painted_box, write_model
 
 BOX, FAR = [100, 100, 100, 100], [300, 300, 100, 100]
 
@@ -190,6 +191,27 @@ def test_an_onnx_file_is_judged_below_its_own_threshold_too(onnx_model, shelf, c
     assert "gives no box below a score of 0.05" in captured.err
 
 
+def test_an_onnx_file_looks_as_closely_as_detect_does(tmp_path, capsys):
+    """Markers that vanish when the picture is halved, in a picture twice as large as the input."""
+    cv2.imwrite(str(tmp_path / "a.png"), paint((512, 384), (20, 25, 30, 40, 0.9), (40, 10, 20, 20, 0.8)))
+    boxes = [painted_box(20, 25, 30, 40), painted_box(40, 10, 20, 20)]
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 512, "height": 384}],
+        "categories": [{"id": 1, "name": "product"}],
+        "annotations": [
+            annotation(number, 1, 1, [x1, y1, x2 - x1, y2 - y1]) for number, (x1, y1, x2, y2) in enumerate(boxes, 1)
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    model = write_model(tmp_path)
+    words = ["evaluate", "detector", str(model), str(tmp_path / "a.json"), "--runtime", "onnxruntime", "--json"]
+    for more, right in ([], 2), (["--tiles", "off"], 0):
+        assert main([*words, "--threshold", "0.5", *more]) == 0
+        assert json.loads(capsys.readouterr().out)["operating"]["right"] == right
+    assert main([*words, "--tiles", "2"]) == 2
+    assert "expected auto, off, or COLUMNSxROWS" in capsys.readouterr().err
+
+
 def test_a_checkpoint_is_judged(tmp_path, shelf, capsys):
     """The folder of a training: its best checkpoint, at the size that it was trained at."""
     torch.manual_seed(0)
@@ -201,6 +223,8 @@ def test_a_checkpoint_is_judged(tmp_path, shelf, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["boxes"] == 3
     assert found["found"] > 0
+    assert main([*words, "--tiles", "auto"]) == 2
+    assert "--tiles auto: for .onnx files only" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_other_classes_is_one_clear_error(tmp_path, shelf, capsys):

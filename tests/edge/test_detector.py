@@ -82,13 +82,14 @@ class Shelf:
     """Stands in for the network: finds painted rectangles by their colour, if they are large enough in its input."""
 
     def __init__(self, detector: OnnxDetector, monkeypatch, least: float) -> None:
-        self.looks = 0
+        self.sides: list[int] = []  # the input's longer side of each look
         real = detector._look
 
-        def look(images):
-            real(images)  # the network runs all the same
-            self.looks += len(images)
-            return [self._find(image, detector.size / max(image.shape[:2]), least) for image in images]
+        def look(images, side=None):
+            real(images, side)  # the network runs all the same
+            side = side or detector.size
+            self.sides += [side] * len(images)
+            return [self._find(image, side / max(image.shape[:2]), least) for image in images]
 
         monkeypatch.setattr(detector, "_look", look)
 
@@ -118,19 +119,35 @@ def test_a_shelf_in_tiles_gives_each_package_once(path, monkeypatch, grid):
     picture, boxes = shelf_picture(1280, 960)
     found = detector.detect(picture)
     assert sorted(map(tuple, found.xyxy.astype(int).tolist())) == sorted(boxes)
-    assert shelf.looks == grid[0] * grid[1] + 1, "each tile once, and the whole"
+    assert shelf.sides == [256] * (grid[0] * grid[1] + 1), "each tile once, and the whole"
 
 
-def test_auto_tiles_only_where_things_are_small_and_the_picture_has_more_pixels(path, monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "side", "sides"),
+    [
+        ((256, 192), 8, [256]),  # small, but the picture has no more pixels
+        ((1280, 960), 300, [256]),  # large enough
+        ((512, 384), 76, [256, 384]),  # 38 pixels of the first input
+        ((512, 384), 28, [256, 512]),
+        ((1280, 960), 40, [256] + 6 * [512]),  # more than twice as large is wanted
+        ((4000, 3000), 40, [256] + 6 * [512]),  # and no more tiles than that
+    ],
+)
+def test_auto_looks_closer_where_things_are_small_and_the_picture_has_more_pixels(path, monkeypatch, size, side, sides):
     detector = open_detector(path, runtime="onnxruntime", threads=1, tiling=Tiling())
     shelf = Shelf(detector, monkeypatch, least=2)
-    for size, side, tiled in (((256, 192), 8, False), ((1280, 960), 40, True), ((1280, 960), 300, False)):
-        shelf.looks = 0
-        picture, boxes = shelf_picture(*size, step=side + 20, side=side)
-        found = detector.detect(picture)
-        assert len(found) == len(boxes)
-        assert (shelf.looks > 1) is tiled, (size, side, shelf.looks)
-        assert shelf.looks <= 25
+    picture, boxes = shelf_picture(*size, step=side + 20, side=side)
+    found = detector.detect(picture)
+    assert sorted(map(tuple, found.xyxy.astype(int).tolist())) == sorted(boxes)
+    assert shelf.sides == sides
+
+
+def test_when_the_first_look_shows_nothing_a_closer_one_may(path):
+    """Markers that vanish when the picture is halved."""
+    picture = paint((512, 384), (20, 25, 30, 40, 0.9))
+    assert len(open_detector(path, runtime="onnxruntime", threads=1, least_score=0.5).detect(picture)) == 0
+    found = open_detector(path, runtime="onnxruntime", threads=1, least_score=0.5, tiling=Tiling()).detect(picture)
+    assert found.xyxy.tolist() == [painted_box(20, 25, 30, 40)]
 
 
 def test_the_default_detector_is_told_to_be_absent_where_it_is(monkeypatch, tmp_path):
