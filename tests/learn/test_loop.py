@@ -304,12 +304,18 @@ def test_the_state_of_another_network_is_refused(tmp_path):
         train(tmp_path / "run", epochs=1, task=CurveTask(noisy=False), resume=True)
 
 
-def test_two_processes_have_the_curve_of_one(tmp_path, monkeypatch):
-    """Same batches, each split in two, gradients averaged; without batch statistics only rounding differs."""
+@pytest.fixture
+def _two_processes(monkeypatch):
+    """The environment in which torchrun starts two trainers, but for their ranks."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("MASTER_PORT", str(server.getsockname()[1]))
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("WORLD_SIZE", "2")
+
+
+@pytest.mark.usefixtures("_two_processes")
+def test_two_processes_have_the_curve_of_one(tmp_path):
+    """Same batches, each split in two, gradients averaged; without batch statistics only rounding differs."""
 
     def work(rank):
         os.environ["RANK"] = str(rank)
@@ -326,12 +332,9 @@ def test_two_processes_have_the_curve_of_one(tmp_path, monkeypatch):
         assert math.isclose(two["scores"]["fit"], one["scores"]["fit"], rel_tol=1e-3)
 
 
-def test_a_signal_stops_all_processes_at_the_same_step(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("_two_processes")
+def test_a_signal_stops_all_processes_at_the_same_step(tmp_path):
     """One of two gets it: both end, and the training can be resumed by one alone."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("MASTER_PORT", str(server.getsockname()[1]))
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
 
     def work(rank):
         os.environ["RANK"] = str(rank)
