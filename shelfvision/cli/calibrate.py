@@ -46,7 +46,7 @@ def calibrate(
     import cv2
 
     from shelfvision.edge.detector import open_detector
-    from shelfvision.edge.partial_file import PartialFile, cannot_write
+    from shelfvision.edge.partial_file import write_file
     from shelfvision.edge.slot_proposal import propose_slots
     from shelfvision.edge.slot_sketch import draw_slots
     from shelfvision.site_file import load_site
@@ -83,12 +83,7 @@ def calibrate(
         (drawn, sketch),
         (out, text.encode()),
     ):
-        with PartialFile(path) as output:
-            try:
-                output.path.write_bytes(data)
-            except OSError as error:
-                raise cannot_write(path, error) from None
-            output.keep()
+        write_file(path, data)
     load_site(out)
     boards = len({slot.id.split("-")[0] for slot in slots})
     facings = sum(slot.facings for slot in slots)

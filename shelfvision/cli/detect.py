@@ -145,17 +145,12 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     Raises:
         ShelfvisionError: it cannot be written.
     """
-    from shelfvision.edge.partial_file import PartialFile, cannot_write
+    from shelfvision.edge.partial_file import write_file
 
     if str(path) == "-":
         print(json.dumps(document))
         return
-    with PartialFile(path) as output:
-        try:
-            output.path.write_text(json.dumps(document) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise cannot_write(path, error) from None
-        output.keep()
+    write_file(path, f"{json.dumps(document)}\n".encode())
 
 
 def _paths(given: Sequence[Path]) -> list[Path]:
@@ -185,16 +180,11 @@ def _draw(path: Path, image: Image, found: Detections, labels: Sequence[str]) ->
     import cv2
 
     from shelfvision.edge.annotate_boxes import draw_detections
-    from shelfvision.edge.partial_file import PartialFile, cannot_write
+    from shelfvision.edge.partial_file import write_file
 
     data = cv2.imencode(".png", draw_detections(image, found, labels))[1].tobytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ShelfvisionError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    with PartialFile(path) as output:
-        try:
-            output.path.write_bytes(data)
-        except OSError as error:
-            raise cannot_write(path, error) from None
-        output.keep()
+    write_file(path, data)

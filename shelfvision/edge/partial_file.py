@@ -67,6 +67,20 @@ class PartialFile:
             self.path.unlink(missing_ok=True)
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file or none.
+
+    Raises:
+        ShelfvisionError: it cannot be written.
+    """
+    with PartialFile(path) as output:
+        try:
+            output.path.write_bytes(data)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        output.keep()
+
+
 def cannot_write(path: Path, error: OSError) -> ShelfvisionError:
     """The error for an output that cannot be written."""
     return ShelfvisionError(f"{path}: cannot be written: {error.strerror or error}")
