@@ -36,11 +36,16 @@ def main() -> int:
     parser.add_argument("--fraction", type=float, default=1.0, help="share of the training pictures, for a trial run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and log")
+    parser.add_argument("--resume", action="store_true", help="go on after the last epoch in OUT, if any")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     out = options.out.resolve()
     began = time.monotonic()
-    ultralytics.YOLO(f"{options.model}.yaml", task="detect").train(
+    last = out / "weights" / "last.pt"
+    goes_on = options.resume and last.is_file()
+    model = ultralytics.YOLO(last if goes_on else f"{options.model}.yaml", task="detect")
+    model.train(
+        resume=goes_on,
         data=str(options.data.resolve()),
         epochs=options.epochs,
         imgsz=options.size,
@@ -59,7 +64,7 @@ def main() -> int:
         "tool": f"ultralytics {ultralytics.__version__}, torch {torch.__version__}",
         "command": sys.argv,
         "threads": options.threads,
-        "seconds": round(time.monotonic() - began),
+        "seconds": round(time.monotonic() - began),  # of this call
     }
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(f"{out / 'weights' / 'best.pt'}: {options.epochs} epochs in {facts['seconds']} s")
