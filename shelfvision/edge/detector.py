@@ -52,7 +52,7 @@ class OnnxDetector:
         size: pixels of the input's longer side; the sidecar's when absent.
         least_score: boxes from this score on, not below what the graph gives; the sidecar's belief threshold when
             absent.
-        tiling: how small things are looked at; None: as all others.
+        tiling: how small things are looked at; None: in one look, as all others.
 
     Raises:
         UsageError: a size that the network cannot take.
