@@ -6,6 +6,7 @@ Run it with the Python of the peer's own environment (see README.md); nothing of
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / "shel
 Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
 
 from ultralytics import YOLO  # noqa: E402 - it reads the environment when imported
+from ultralytics.utils import nms  # noqa: E402 - as above
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 
@@ -37,6 +39,8 @@ def main() -> int:
     if not paths:
         parser.error(f"{options.pictures}: no pictures there")
     network = YOLO(str(options.weights), task="detect")
+    # a box counts for each of its classes, as in their validation and in ours; their predictions keep the best only
+    nms.non_max_suppression = functools.partial(nms.non_max_suppression, multi_label=True)
     images = []
     for path in paths:
         (result,) = network.predict(

@@ -32,13 +32,11 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=224, help="pixels of the square input")
     parser.add_argument("--batch", type=int, default=16, help="pictures a step (16 is their default)")
     parser.add_argument("--workers", type=int, default=2, help="processes that load pictures")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="processor threads")
     parser.add_argument("--fraction", type=float, default=1.0, help="share of the training pictures, for a trial run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and log")
     parser.add_argument("--resume", action="store_true", help="go on after the last epoch in OUT, if any")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     out = options.out.resolve()
     began = time.monotonic()
     last = out / "weights" / "last.pt"
@@ -63,7 +61,7 @@ def main() -> int:
     facts = {
         "tool": f"ultralytics {ultralytics.__version__}, torch {torch.__version__}",
         "command": sys.argv,
-        "threads": options.threads,
+        "threads": torch.get_num_threads(),  # their tool sets it
         "seconds": round(time.monotonic() - began),  # of this call
     }
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
