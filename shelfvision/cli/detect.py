@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from shelfvision.edge.detector import Tiling
     from shelfvision.edge.frame import Image
 
-_LISTED = 0.05  # score from which boxes stand in the JSON: below it there is next to nothing right
-
 _WORTH_MEASURING = 20  # pictures; for fewer, loading a second runtime costs more than it can win
 
 ModelArgument = Annotated[
@@ -56,8 +54,8 @@ def detect(
 ) -> int:
     """Find products, gaps and hands in pictures.
 
-    The JSON holds every box from a score of 0.05 on, for whoever wants to choose or measure; drawn and counted are
-    those that the model's own threshold believes. --least-score sets both.
+    The JSON holds every box that the model gives, for whoever wants to choose or measure; drawn and counted are
+    those that its own threshold believes. --least-score sets both.
     A picture that cannot be read is told and passed over, and the exit code is 1.
     """
     from shelfvision.cli.progress import ProgressLine
@@ -72,8 +70,7 @@ def detect(
     detector = open_detector(model, runtime=runtime, threads=threads, size=size, tiling=tiling)
     thresholds = detector.model.sidecar.thresholds
     believed = thresholds.score if least_score is None else least_score
-    listed = min(max(thresholds.least, _LISTED), believed)
-    detector.least_score = listed if least_score is None else least_score
+    detector.least_score = thresholds.least if least_score is None else least_score
     images: list[dict[str, Any]] = []
     faults: list[str] = []
     quiet = str(json_out) == "-"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shelfvision.learn.detection_score import CountError, DetectionScore, OperatingPoint
 
 _BATCH = 8  # pictures that go through the network together
+_OF_CHECKPOINT = 0.01  # lowest score that is looked at of what is not calibrated yet
 _REASONS = {
     "missed": "missed",
     "background": "false: nothing there",
@@ -65,7 +66,12 @@ def detector(
         str | None,
         typer.Option(help="For an .onnx file: auto as `detect` looks, which is the default, off, or COLUMNSxROWS."),
     ] = None,
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="Lowest score that is looked at.")] = 0.01,
+    least_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Lowest score that is looked at; all that there are when absent, 0.01 of a checkpoint."
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Score that is acted on; by default the best one for these pictures."),
@@ -98,14 +104,18 @@ def detector(
         bring_together(dataset, [Detections.empty()] * len(dataset), names, mapping)
 
     if detections is not None:
+        least_score = least_score or 0.0
         found, names, complete = _from_file(detections, dataset, least_score)
     elif model != "default" and Path(model).is_dir():
         if tiles is not None:
             raise UsageError(f"--tiles {tiles}: for .onnx files only; a checkpoint looks once, at --size")
+        least_score = _OF_CHECKPOINT if least_score is None else least_score
         found, names, complete = _from_checkpoint(Path(model), dataset, size, least_score, check)
     else:
         network = open_detector(model, runtime=runtime, size=size, tiling=parse_tiles(tiles or "auto"))
-        found, names, complete = _from_onnx(network, model, dataset, least_score, check)
+        least_score = _given_from(network, model, least_score)
+        network.least_score = least_score
+        found, names, complete = _from_onnx(network, dataset, check)
     judged = bring_together(dataset, found, names, mapping, complete=complete)
     judgement = judge(judged.dataset, judged.found, threshold=threshold)
     title = str(detections or model)
@@ -183,14 +193,18 @@ def _from_file(path: Path, dataset: Dataset, least_score: float) -> Found:
     return [one[one.score >= least_score] for one in read.found], read.labels, read.complete
 
 
-def _from_onnx(network: OnnxDetector, model: str, dataset: Dataset, least_score: float, check: Check) -> Found:
+def _given_from(network: OnnxDetector, model: str, asked: float | None) -> float:
+    """The lowest score that a file gives, not below what is asked for."""
+    least = network.model.sidecar.thresholds.least
+    if asked is not None and asked < least:
+        typer.echo(f"note: {model} gives no box below a score of {least:g}", err=True)
+    return max(asked or 0.0, least)
+
+
+def _from_onnx(network: OnnxDetector, dataset: Dataset, check: Check) -> Found:
     from shelfvision.data.images import read_image
 
     check(network.labels)
-    least = network.model.sidecar.thresholds.least
-    if least_score < least:
-        typer.echo(f"note: {model} gives no box below a score of {least:g}", err=True)
-    network.least_score = max(least_score, least)
     found: list[Detections] = []
     progress = _Progress(len(dataset))
     try:

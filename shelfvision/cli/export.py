@@ -29,15 +29,30 @@ def export(
     size: Annotated[
         int | None, typer.Option(min=32, max=8192, help="Longer side of the input; as trained when absent.")
     ] = None,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Boxes are believed from this score on.")] = 0.3,
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="The graph gives no box below.")] = 0.01,
+    score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Boxes are believed from here on; 0.5 if scores are calibrated, else 0.3."),
+    ] = None,
+    least_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="The graph gives no box below; 0.001 if scores are calibrated, else 0.01."),
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option(help="With --data: a score becomes the chance that the box is right, by Platt's scaling.")
+    ] = True,
     overlap: Annotated[
-        float, typer.Option(min=0.05, max=1, help="IoU above which the weaker of two boxes of a class goes.")
-    ] = 0.65,
+        list[str] | None,
+        typer.Option(
+            metavar="IOU|CLASS=IOU",
+            help="IoU above which the weaker of two boxes of a class goes; again for a class of its own.",
+        ),
+    ] = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="Most boxes of a class in a picture.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write a checkpoint as ONNX with its sidecar; suppression of repeated boxes is in the file.
+
+    With --data scores are calibrated too: 0.8 means that eight of ten such boxes are right.
 
     Refused when torch and ONNX disagree on any of 50 pictures of several sizes, when mAP50-95 on --data falls by more
     than --max-drop, or when a picture of --data holds more boxes of a class than --most.
@@ -45,15 +60,20 @@ def export(
     from shelfvision.cli.progress import ProgressLine
     from shelfvision.cli.told_command import told_command
     from shelfvision.data.open_dataset import open_dataset
-    from shelfvision.learn.export import ExportSettings, export_detector, find_checkpoint, trained_size
+    from shelfvision.learn.export import export_detector, find_checkpoint, trained_size
+    from shelfvision.learn.export_settings import ExportSettings
+    from shelfvision.models.decode import OVERLAP
 
     checkpoint = find_checkpoint(checkpoint)
+    overlap_of = _overlaps(overlap or [])
     settings = ExportSettings(
         size=size or trained_size(checkpoint),
         score=score,
         least_score=least_score,
-        overlap=overlap,
+        overlap=overlap_of.pop("", OVERLAP),
+        overlap_of=overlap_of,
         most=most,
+        calibrate=calibrate,
         int8=int8,
         most_drop=max_drop,
     )
@@ -71,7 +91,7 @@ def export(
         )
     finally:
         progress.close()
-    accuracy = done.accuracy
+    accuracy, scaling = done.accuracy, done.scaling
     if as_json:
         document = {
             "model": str(done.model),
@@ -80,6 +100,8 @@ def export(
             "parity": done.parity.to_json(),
             "map50_95_torch": None if accuracy is None else accuracy.torch,
             "map50_95_onnx": None if accuracy is None else accuracy.onnx,
+            "calibration_error_before": None if scaling is None else scaling.error_before,
+            "calibration_error_after": None if scaling is None else scaling.error_after,
         }
         print(json.dumps(document))
         return
@@ -95,3 +117,28 @@ def export(
     else:
         pictures = f"{accuracy.pictures} pictures"
         print(f"mAP50-95 on {pictures}: {accuracy.torch:.4f} by torch, {accuracy.onnx:.4f} exported")
+    if scaling is not None:
+        print(f"scores calibrated on them: error {scaling.error_before:.3f} before, {scaling.error_after:.3f} after")
+    elif accuracy is not None and calibrate:
+        print("scores were not calibrated: too few right or too few wrong boxes among what was found")
+
+
+def _overlaps(words: list[str]) -> dict[str, float]:
+    """Overlaps by the name of their class; that of all other classes, where given, by an empty name.
+
+    Raises:
+        UsageError: no number behind a name, or one thing given twice.
+    """
+    from shelfvision.errors import UsageError
+
+    given: dict[str, float] = {}
+    for word in words:
+        name, _, text = word.rpartition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            raise UsageError(f"--overlap {word}: expected an IoU such as 0.6, or CLASS=0.4") from None
+        if name in given:
+            raise UsageError(f"--overlap {word}: was given before as {given[name]:g}")
+        given[name] = value
+    return given

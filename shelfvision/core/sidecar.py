@@ -46,6 +46,9 @@ class Thresholds(_Strict):
     least: float = Field(ge=0, le=1, description="the graph gives no box below this score")
     score: float = Field(ge=0, le=1, description="a box is believed from this score on")
     overlap: float = Field(gt=0, le=1, description="IoU above which the weaker of two boxes of a class is dropped")
+    overlap_of: dict[Name, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict, description="the same for classes that have one of their own"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Thresholds:
@@ -73,6 +76,8 @@ class Sidecar(_Strict):
     def _names_differ(self) -> Sidecar:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a class name stands twice in labels")
+        if unknown := [name for name in self.thresholds.overlap_of if name not in self.labels]:
+            raise ValueError(f"thresholds.overlap_of names {unknown[0]!r}, which is not in labels")
         return self
 
     def to_json(self) -> str:

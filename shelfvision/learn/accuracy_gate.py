@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,37 +57,50 @@ def check_cap(dataset: Dataset, most: int) -> None:
             )
 
 
-def measure(
-    detector: Detector,
-    whole: bytes,
-    dataset: Dataset,
-    *,
-    size: int,
-    chosen: Suppression,
-    on_picture: OnPicture = lambda _: None,
-) -> Accuracy:
-    """Find boxes in every picture with both and score both against the truth; both see the same pixels.
+def find_with_torch(
+    detector: Detector, dataset: Dataset, *, size: int, chosen: Suppression, on_picture: OnPicture = lambda _: None
+) -> list[Detections]:
+    """Boxes of every picture by the network.
 
     Args:
         detector: the torch network, in evaluation mode.
-        whole: the exported graph, with suppression.
-        dataset: the truth.
+        dataset: the pictures.
         size: longer side of the input.
-        chosen: the graph's thresholds.
+        chosen: thresholds.
         on_picture: called with the number of pictures done.
 
     Raises:
-        DataError: a picture cannot be read, or the classes do not fit.
+        DataError: a picture cannot be read.
     """
+    return _find(lambda image: _torch_rows(detector, image, chosen), dataset, size, on_picture)
+
+
+def find_with_graph(
+    whole: bytes, dataset: Dataset, *, size: int, on_picture: OnPicture = lambda _: None
+) -> list[Detections]:
+    """Boxes of every picture by the exported graph, with suppression; see ``find_with_torch``."""
     graph = session(whole)
-    before, after = [], []
-    for number, (image, fit) in enumerate(inputs(dataset, size)):
-        before.append(_found(_torch_rows(detector, image, chosen), fit))
-        after.append(_found(graph.run(None, {INPUT_NAME: image})[0], fit))
-        on_picture(number + 1)
+    return _find(lambda image: graph.run(None, {INPUT_NAME: image})[0], dataset, size, on_picture)
+
+
+def compare(
+    dataset: Dataset, labels: Sequence[str], before: Sequence[Detections], after: Sequence[Detections]
+) -> Accuracy:
+    """Score what torch and what the graph found against the truth.
+
+    Args:
+        dataset: the truth.
+        labels: the detector's class names.
+        before: what torch found in each picture.
+        after: what the graph found.
+
+    Raises:
+        DataError: the classes do not fit.
+        UsageError: the data has no boxes.
+    """
     marks = []
     for found in (before, after):
-        judged = bring_together(dataset, found, detector.config.labels)
+        judged = bring_together(dataset, found, labels)
         marks.append(score(judged.dataset, judged.found).map50_95)
     if marks[0] is None or marks[1] is None:
         raise UsageError(f"{dataset.source}: has no boxes that accuracy could be measured on; give other --data")
@@ -125,5 +138,9 @@ def _torch_rows(detector: Detector, image: FloatArray, chosen: Suppression) -> F
     return rows
 
 
-def _found(rows: FloatArray, fit: Letterbox) -> Detections:
-    return to_detections(rows, fit, 0.0)
+def _find(look: Look, dataset: Dataset, size: int, on_picture: OnPicture) -> list[Detections]:
+    found = []
+    for number, (image, fit) in enumerate(inputs(dataset, size)):
+        found.append(to_detections(look(image), fit, 0.0))
+        on_picture(number + 1)
+    return found

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,51 +17,32 @@ import onnx
 from pydantic import JsonValue
 
 from shelfvision import __version__
-from shelfvision.core.detections import FloatArray
-from shelfvision.core.sidecar import InputSpec, Sidecar, Thresholds
+from shelfvision.core.detections import Detections, FloatArray
+from shelfvision.core.sidecar import InputSpec, Sidecar
 from shelfvision.data.dataset import Dataset
 from shelfvision.data.images import Image, read_image
 from shelfvision.errors import ModelError, UsageError
-from shelfvision.learn.accuracy_gate import Accuracy, check_cap, inputs, judge, measure
+from shelfvision.learn.accuracy_gate import (
+    Accuracy,
+    check_cap,
+    compare,
+    find_with_graph,
+    find_with_torch,
+    inputs,
+    judge,
+)
+from shelfvision.learn.export_settings import MULTIPLE, USUAL_SIZE, ExportSettings
 from shelfvision.learn.int8 import quantise
-from shelfvision.learn.onnx_graph import Suppression, network_graph, with_suppression
+from shelfvision.learn.onnx_graph import network_graph, with_suppression
 from shelfvision.learn.parity import Parity, check_parity, sample_pictures
+from shelfvision.learn.score_calibration import RAW_FLOOR, ScoreScaling, fit_scores, fold_scores
 from shelfvision.models.checkpoint import load_checkpoint, read_description
+from shelfvision.models.detector import Detector
 
 PARITY_PICTURES = 50
 CALIBRATION_PICTURES = 64
-MULTIPLE = 32
-_USUAL_SIZE = 640
 
 OnProgress = Callable[[float | None, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ExportSettings:
-    """What is written, and what is refused.
-
-    Raises:
-        UsageError: values that do not fit together.
-    """
-
-    size: int = _USUAL_SIZE  # longer side of the input in pixels
-    score: float = 0.3  # from which boxes are believed
-    least_score: float = 0.01  # the graph gives no box below
-    overlap: float = 0.65  # IoU above which the weaker box of a class goes
-    most: int = 1000  # boxes of a class and picture
-    int8: bool = False
-    most_drop: float = 0.01  # of mAP50-95
-
-    def __post_init__(self) -> None:
-        if self.size < MULTIPLE or self.size % MULTIPLE:
-            raise UsageError(f"--size {self.size}: must be a multiple of {MULTIPLE}")
-        if not 0 <= self.least_score <= self.score <= 1:
-            raise UsageError(f"--score {self.score:g} must lie between --least-score {self.least_score:g} and 1")
-
-    @property
-    def suppression(self) -> Suppression:
-        """The graph's thresholds."""
-        return Suppression(self.least_score, self.overlap, self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +54,7 @@ class Exported:
     bytes: int
     parity: Parity
     accuracy: Accuracy | None
+    scaling: ScoreScaling | None  # None: scores are as the network was trained to give them
 
 
 def export_detector(
@@ -91,7 +73,7 @@ def export_detector(
         checkpoint: folder of a trained detector.
         out: folder; made when absent.
         settings: see ``ExportSettings``.
-        data: labelled pictures for the accuracy gate and to calibrate eight bits on.
+        data: labelled pictures for the accuracy gate, to calibrate scores on and to measure the ranges of eight bits.
         command: how this was called, for the provenance.
         name: of the files.
         on_progress: told how far it is.
@@ -108,28 +90,27 @@ def export_detector(
     on_progress(None, "loading the checkpoint")
     about = read_description(checkpoint)
     detector = load_checkpoint(checkpoint)
+    labels = detector.config.labels
+    settings.check_classes(labels)
+    before: list[Detections] = []
+    scaling = None
+    if data is not None:
+        before, scaling = _look_with_torch(detector, data, settings, on_progress)
+    chosen = settings.suppression(labels, calibrated=scaling is not None)
     on_progress(None, "tracing the network")
     network = network_graph(detector)
-    whole = with_suppression(network, settings.suppression)
+    whole = with_suppression(network, chosen)
     on_progress(None, "comparing with torch")
     pictures = list(sample_pictures(PARITY_PICTURES, pictures=_some_pictures(data)))
-    parity = check_parity(
-        detector, network.SerializeToString(), whole.SerializeToString(), pictures, settings.suppression
-    )
+    parity = check_parity(detector, network.SerializeToString(), whole.SerializeToString(), pictures, chosen)
     if settings.int8 and data is not None:
-        on_progress(None, "calibrating eight bits")
-        whole = with_suppression(quantise(network, _calibration(data, settings.size)), settings.suppression)
+        on_progress(None, "measuring ranges for eight bits")
+        whole = with_suppression(quantise(network, _calibration(data, settings.size)), chosen)
     file = whole.SerializeToString()
     accuracy = None
     if data is not None:
-        accuracy = measure(
-            detector,
-            file,
-            data,
-            size=settings.size,
-            chosen=settings.suppression,
-            on_picture=lambda done: on_progress(done / len(data), f"{done} of {len(data)} pictures"),
-        )
+        after = find_with_graph(file, data, size=settings.size, on_picture=_count(data, "exported", on_progress))
+        accuracy = compare(data, labels, before, after)
         judge(accuracy, settings.most_drop)
     provenance: dict[str, JsonValue] = {
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -138,6 +119,7 @@ def export_detector(
         "checkpoint": {"config": about["config"], "provenance": about.get("provenance", {})},
         "parity": dict(parity.to_json()),
         "accuracy": None if accuracy is None else _accuracy_json(accuracy, data),
+        "calibration": None if scaling is None else scaling.to_json(labels),
     }
     sidecar = Sidecar(
         sha256=hashlib.sha256(file).hexdigest(),
@@ -145,14 +127,14 @@ def export_detector(
         opset=_opset(whole),
         precision="int8" if settings.int8 else "float32",
         input=InputSpec(size=settings.size, multiple=MULTIPLE),
-        labels=list(detector.config.labels),
-        thresholds=Thresholds(least=settings.least_score, score=settings.score, overlap=settings.overlap),
+        labels=list(labels),
+        thresholds=settings.thresholds(calibrated=scaling is not None),
         most=settings.most,
         provenance=provenance,
     )
     model_path, sidecar_path = out / f"{name}.onnx", out / f"{name}.json"
     _write({model_path: file, sidecar_path: sidecar.to_json().encode()})
-    return Exported(model_path, sidecar_path, len(file), parity, accuracy)
+    return Exported(model_path, sidecar_path, len(file), parity, accuracy, scaling)
 
 
 def find_checkpoint(folder: Path) -> Path:
@@ -172,7 +154,27 @@ def trained_size(checkpoint: Path) -> int:
         size = place.get("size") if isinstance(place, dict) else None
         if isinstance(size, int) and size >= MULTIPLE and size % MULTIPLE == 0:
             return size
-    return _USUAL_SIZE
+    return USUAL_SIZE
+
+
+def _look_with_torch(
+    detector: Detector, data: Dataset, settings: ExportSettings, on_progress: OnProgress
+) -> tuple[list[Detections], ScoreScaling | None]:
+    """What torch finds in every picture, and how its scores were calibrated by that, which ``detector`` then is."""
+    labels = detector.config.labels
+    chosen = settings.suppression(labels, calibrated=False)
+    low = replace(chosen, least_score=min(chosen.least_score, RAW_FLOOR)) if settings.calibrate else chosen
+    told = _count(data, "by torch", on_progress)
+    found = find_with_torch(detector, data, size=settings.size, chosen=low, on_picture=told)
+    scaling = fit_scores(data, found, labels) if settings.calibrate else None
+    if scaling is not None:
+        fold_scores(detector, scaling)
+    # accuracy is compared with that of the scores as they were: what their scaling cuts off counts as lost
+    return [one[one.score >= chosen.least_score] for one in found], scaling
+
+
+def _count(data: Dataset, by: str, on_progress: OnProgress) -> Callable[[int], None]:
+    return lambda done: on_progress(done / len(data), f"{done} of {len(data)} pictures {by}")
 
 
 def _some_pictures(data: Dataset | None) -> list[Image]:

@@ -27,7 +27,7 @@ class Suppression:
     """How boxes are chosen from what the network says at its points."""
 
     least_score: float
-    overlap: float
+    overlap: tuple[float, ...]  # one a class
     most: int  # a class and picture
 
 
@@ -102,25 +102,21 @@ def with_suppression(network: onnx.ModelProto, chosen: Suppression) -> onnx.Mode
     graph = model.graph
     for name, value in (
         ("nms_most", np.array([chosen.most], np.int64)),
-        ("nms_overlap", np.array([chosen.overlap], np.float32)),
         ("nms_least", np.array([chosen.least_score], np.float32)),
         ("nms_picture_box", np.array([0, 2], np.int64)),
         ("nms_picture_box_class", np.array([0, 2, 1], np.int64)),
         ("nms_picture", np.array([0], np.int64)),
         ("nms_class", np.array([1], np.int64)),
+        ("nms_box", np.array([2], np.int64)),
         ("nms_column", np.array([1], np.int64)),
     ):
         graph.initializer.append(numpy_helper.from_array(value, name))
     node = helper.make_node
+    graph.node.append(node("Transpose", [SCORES], ["nms_scores"], perm=[0, 2, 1]))  # (b, c, n)
+    parts = [_suppress(graph, chosen, overlap) for overlap in sorted(set(chosen.overlap))]
     graph.node.extend(
         [
-            node("Transpose", [SCORES], ["nms_scores"], perm=[0, 2, 1]),  # (b, c, n)
-            node(
-                "NonMaxSuppression",
-                [BOXES, "nms_scores", "nms_most", "nms_overlap", "nms_least"],
-                ["nms_chosen"],  # (m, 3) picture, class, box
-                center_point_box=0,
-            ),
+            node("Concat", parts, ["nms_chosen"], axis=0),  # (m, 3) picture, class, box
             node("Gather", ["nms_chosen", "nms_picture_box"], ["nms_at_box"], axis=1),
             node("Gather", ["nms_chosen", "nms_picture_box_class"], ["nms_at_score"], axis=1),
             node("GatherND", [BOXES, "nms_at_box"], ["nms_xyxy"]),  # (m, 4)
@@ -144,3 +140,29 @@ def with_suppression(network: onnx.ModelProto, chosen: Suppression) -> onnx.Mode
     model.producer_name = "shelfvision"
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _suppress(graph: onnx.GraphProto, chosen: Suppression, overlap: float) -> str:
+    """Suppression of the classes that have this overlap; name of its (k, 3) picture, class, box."""
+    classes = [label for label, own in enumerate(chosen.overlap) if own == overlap]
+    base = f"nms_{classes[0]}"
+    graph.initializer.append(numpy_helper.from_array(np.array([overlap], np.float32), f"{base}_overlap"))
+    graph.initializer.append(numpy_helper.from_array(np.array(classes, np.int64), f"{base}_classes"))
+    node = helper.make_node
+    graph.node.extend(
+        [
+            node("Gather", ["nms_scores", f"{base}_classes"], [f"{base}_scores"], axis=1),
+            node(
+                "NonMaxSuppression",
+                [BOXES, f"{base}_scores", "nms_most", f"{base}_overlap", "nms_least"],
+                [f"{base}_own"],  # (k, 3), the class as its place among these
+                center_point_box=0,
+            ),
+            node("Gather", [f"{base}_own", "nms_picture"], [f"{base}_picture"], axis=1),
+            node("Gather", [f"{base}_own", "nms_class"], [f"{base}_place"], axis=1),
+            node("Gather", [f"{base}_own", "nms_box"], [f"{base}_box"], axis=1),
+            node("Gather", [f"{base}_classes", f"{base}_place"], [f"{base}_class"], axis=0),  # (k, 1)
+            node("Concat", [f"{base}_picture", f"{base}_class", f"{base}_box"], [f"{base}_chosen"], axis=1),
+        ]
+    )
+    return f"{base}_chosen"

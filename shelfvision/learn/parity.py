@@ -173,13 +173,13 @@ def _rightly_suppressed(boxes: FloatArray, scores: FloatArray, found: Detections
         above = np.flatnonzero(scores[:, label] >= chosen.least_score)
         overlap = iou(boxes[above], kept.xyxy)
         apart = np.abs(scores[above, label][:, None] - kept.score[None])
-        dropped_for = (overlap >= chosen.overlap - _SLACK) & (
+        dropped_for = (overlap >= chosen.overlap[label] - _SLACK) & (
             scores[above, label][:, None] <= kept.score[None] + _SLACK
         )
         same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
         mutual = iou(kept.xyxy, kept.xyxy)
         np.fill_diagonal(mutual, 0)
-        proper = (mutual <= chosen.overlap + _SLACK).all(axis=1) & same.any(axis=0)
+        proper = (mutual <= chosen.overlap[label] + _SLACK).all(axis=1) & same.any(axis=0)
         full = len(kept) >= chosen.most
         if len(kept) and proper.all():
             right += len(above) if full else int((dropped_for | same).any(axis=1).sum())

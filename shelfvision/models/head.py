@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from shelfvision.models.layers import ConvNorm, SeparableConv
@@ -52,6 +54,14 @@ class DecoupledHead(nn.Module):
     def __init__(self, inputs: Sequence[int], width: int, classes: int, activation: str) -> None:
         super().__init__()
         self.levels = nn.ModuleList(LevelHead(channels, width, classes, activation) for channels in inputs)
+
+    def scale_logits(self, slope: Tensor, offset: Tensor) -> None:
+        """From now on each class logit is ``slope * logit + offset`` of before; (classes,) each."""
+        with torch.no_grad():
+            for level in self.levels:
+                layer = cast("LevelHead", level).class_layer
+                layer.weight.mul_(slope[:, None, None, None])
+                _bias(layer).mul_(slope).add_(offset)
 
     def forward(self, maps: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Class logits (b, n, classes) and raw boxes (b, n, 4) of each map."""

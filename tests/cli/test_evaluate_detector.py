@@ -188,7 +188,10 @@ def test_an_onnx_file_is_judged_below_its_own_threshold_too(onnx_model, shelf, c
     assert found["operating"]["right"] == 3
     assert found["errors"] == {"missed": 0, "background": 1, "class": 2}
     assert found["classes"][0]["ar300"] == pytest.approx(1)
-    assert "gives no box below a score of 0.05" in captured.err
+    assert "gives no box below" not in captured.err
+    assert found["least_score"] == 0.05
+    assert main([*words, "--json", "--least-score", "0.01"]) == 0
+    assert "gives no box below a score of 0.05" in capsys.readouterr().err
 
 
 def test_an_onnx_file_looks_as_closely_as_detect_does(tmp_path, capsys):

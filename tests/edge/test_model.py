@@ -200,6 +200,8 @@ def test_a_faulty_sidecar_is_one_line(tmp_path, text, words):
         {"opset": 11},
         {"thresholds": {"least": 0.5, "score": 0.3, "overlap": 0.65}},
         {"thresholds": {"least": 0.05, "score": 2, "overlap": 0.65}},
+        {"thresholds": {"least": 0.05, "score": 0.3, "overlap": 0.65, "overlap_of": {"other": 0.4}}},
+        {"thresholds": {"least": 0.05, "score": 0.3, "overlap": 0.65, "overlap_of": {"product": 0}}},
         {"input": {"size": 100}},
         {"input": {"size": 256, "channels": "rgb"}},
         {"labels": "product"},

@@ -23,8 +23,9 @@ from shelfvision.edge.detector import open_detector
 from shelfvision.edge.model import read_model
 from shelfvision.errors import ModelError, UsageError
 from shelfvision.learn import export as export_module
-from shelfvision.learn.accuracy_gate import check_cap, measure
-from shelfvision.learn.export import ExportSettings, export_detector
+from shelfvision.learn.accuracy_gate import check_cap, compare, find_with_graph, find_with_torch
+from shelfvision.learn.export import export_detector
+from shelfvision.learn.export_settings import ExportSettings
 from shelfvision.learn.onnx_graph import Suppression, network_graph, with_suppression
 from shelfvision.learn.parity import check_parity, sample_pictures
 from shelfvision.models.checkpoint import save_checkpoint
@@ -32,8 +33,8 @@ from shelfvision.models.decode import decode
 from shelfvision.models.detector import Detector, DetectorConfig
 
 LABELS = ("product", "gap", "hand")
-CHOSEN = Suppression(0.05, 0.65, 1000)
-SETTINGS = ExportSettings(size=128, least_score=0.05)
+CHOSEN = Suppression(0.05, (0.65, 0.65, 0.4), 1000)
+SETTINGS = ExportSettings(size=128, least_score=0.05, calibrate=False)
 
 
 def spread_out(seed: int = 0) -> Detector:
@@ -122,7 +123,7 @@ def test_a_graph_of_other_weights_is_refused(network):
         check_parity(spread_out(1), network.SerializeToString(), whole, list(sample_pictures(2)), CHOSEN)
 
 
-@pytest.mark.parametrize("overlap", [0.4, 0.9])
+@pytest.mark.parametrize("overlap", [(0.4, 0.65, 0.4), (0.9, 0.65, 0.4), (0.65, 0.65, 0.65)])
 def test_a_graph_that_suppresses_otherwise_is_refused(detector, network, overlap):
     """One that drops what it should keep, and one that keeps what it should drop."""
     other = with_suppression(network, replace(CHOSEN, overlap=overlap)).SerializeToString()
@@ -182,9 +183,10 @@ def test_the_gate_lets_an_equal_model_pass(checkpoint, data, traced, tmp_path):
 
 
 def test_the_gate_sees_a_cap_that_cuts(detector, network, data):
-    capped = Suppression(0.05, 0.65, 2)
-    accuracy = measure(detector, with_suppression(network, capped).SerializeToString(), data, size=128, chosen=CHOSEN)
-    assert accuracy.drop > 0.1
+    capped = with_suppression(network, replace(CHOSEN, most=2)).SerializeToString()
+    before = find_with_torch(detector, data, size=128, chosen=CHOSEN)
+    after = find_with_graph(capped, data, size=128)
+    assert compare(data, LABELS, before, after).drop > 0.1
 
 
 def test_a_cap_below_the_densest_picture_is_refused(checkpoint, data, traced, tmp_path):
@@ -223,13 +225,74 @@ def test_a_folder_that_cannot_be_written_keeps_what_it_had(checkpoint, traced, t
     read_model(first.model)
 
 
-def test_the_command_exports_the_best_of_a_training_at_its_size(checkpoint, data, traced, tmp_path, capsys):
+def test_the_command_exports_the_best_of_a_training_at_its_size(checkpoint, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(export_module, "PARITY_PICTURES", 6)
     write_coco(data, tmp_path / "coco")
-    words = ["--out", str(tmp_path / "out"), "--data", str(tmp_path / "coco"), "--json"]
-    assert main(["export", str(checkpoint.parent), *words]) == 0
+    words = [
+        "--out",
+        str(tmp_path / "out"),
+        "--data",
+        str(tmp_path / "coco"),
+        "--overlap",
+        "0.7",
+        "--overlap",
+        "gap=.4",
+    ]
+    assert main(["export", str(checkpoint.parent), *words, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["parity"]["worst_iou"] >= 0.99
     assert result["map50_95_onnx"] == pytest.approx(result["map50_95_torch"], abs=1e-3)
-    assert read_model(Path(result["model"])).sidecar.input.size == 128
-    assert main(["export", str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
-    assert "no checkpoint there" in capsys.readouterr().err
+    assert result["calibration_error_after"] < result["calibration_error_before"]
+    sidecar = read_model(Path(result["model"])).sidecar
+    assert sidecar.input.size == 128
+    assert (sidecar.thresholds.least, sidecar.thresholds.score) == (0.001, 0.5)
+    assert (sidecar.thresholds.overlap, sidecar.thresholds.overlap_of) == (0.7, {"gap": 0.4})
+    assert sidecar.provenance["calibration"]["pictures"] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["CHECKPOINT/none"], "no checkpoint there"),
+        (
+            ["CHECKPOINT", "--overlap", "hnad=0.4"],
+            "hnad=...: the detector has no such class (did you mean 'hand'?)",
+        ),
+        (["CHECKPOINT", "--overlap", "hand=much"], "--overlap hand=much: expected an IoU such as 0.6, or CLASS=0.4"),
+        (["CHECKPOINT", "--overlap", "0.5", "--overlap", "0.6"], "--overlap 0.6: was given before as 0.5"),
+        (["CHECKPOINT", "--overlap", "hand=1.5"], "--overlap 1.5: must lie above 0 and not above 1"),
+        (["CHECKPOINT", "--overlap", "nan"], "--overlap nan: must lie above 0"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why(checkpoint, tmp_path, capsys, words, said):
+    out = tmp_path / "out"
+    assert main(["export", *(word.replace("CHECKPOINT", str(checkpoint)) for word in words), "--out", str(out)]) != 0
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_calibrated_export_says_how_often_it_is_right(checkpoint, data, tmp_path, monkeypatch):
+    """Of the pictures' true boxes half are taken away: scores that said 0.5 to 1 then mean about half of that."""
+    monkeypatch.setattr(export_module, "PARITY_PICTURES", 6)
+    rng = np.random.default_rng(2)
+    halved = []
+    for picture in data:
+        kept = rng.random(len(picture)) < 0.5
+        halved.append(replace(picture, xyxy=picture.xyxy[kept], label=picture.label[kept], ignore=picture.ignore[kept]))
+    settings = ExportSettings(size=128, most_drop=0.05)
+    done = export_detector(checkpoint, tmp_path, settings, data=replace(data, pictures=tuple(halved)))
+    assert done.scaling is not None
+    assert done.scaling.error_after < 0.1 < done.scaling.error_before
+    edge = open_detector(done.model, runtime="onnxruntime", threads=1, least_score=0.001)
+    sure = np.concatenate([edge.detect(read_image(picture.path)).score for picture in data])
+    assert 0.3 < float(np.sort(sure)[-60:].mean()) < 0.75
+
+
+def test_scores_stay_as_they_are_where_too_few_boxes_tell(checkpoint, data, traced, tmp_path):
+    few = data.take([0])
+    few = replace(few, pictures=tuple(replace(p, xyxy=p.xyxy[:3], label=p.label[:3], ignore=p.ignore[:3]) for p in few))
+    done = export_detector(checkpoint, tmp_path, ExportSettings(size=128, most_drop=1.0), data=few)
+    assert done.scaling is None
+    sidecar = read_model(done.model).sidecar
+    assert (sidecar.thresholds.least, sidecar.thresholds.score) == (0.01, 0.3)
+    assert sidecar.provenance["calibration"] is None

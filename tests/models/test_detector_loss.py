@@ -125,6 +125,17 @@ def test_boxes_of_one_class_suppress_each_other_and_others_stay():
     assert found.xyxy[0].tolist() == [0, 0, 10, 10]
 
 
+def test_each_class_has_its_own_overlap_and_the_best_come_first_whatever_it_is():
+    """Two boxes of IoU 0.6 a class; the better one of class 1 is the best of all."""
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [0.0, 0, 6, 10], [50.0, 0, 60, 10], [50.0, 0, 56, 10]]])
+    logits = torch.tensor([[[1.0, -9], [0.5, -9], [-9.0, 3], [-9.0, 2]]])
+    said = Prediction(boxes, logits, torch.zeros(4, 2), torch.ones(4))
+    for overlaps, kept in (((0.65, 0.65), [1, 1, 0, 0]), ((0.65, 0.4), [1, 0, 0]), ((0.4, 0.65), [1, 1, 0])):
+        found = decode(said, overlap=overlaps)[0]
+        assert found.label.tolist() == kept
+        assert found.score.tolist() == sorted(found.score.tolist(), reverse=True)
+
+
 def test_seven_hundred_boxes_survive_and_most_bounds_each_class():
     columns, rows = np.meshgrid(np.arange(35) * 10.0, np.arange(20) * 10.0)
     low = torch.tensor(np.stack([columns.ravel(), rows.ravel()], 1), dtype=torch.float32)

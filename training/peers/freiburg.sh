@@ -21,5 +21,5 @@ fi
 "$PEER_PYTHON" "$here/train_peer.py" "$model" --data "$out/split/yolo/data.yaml" --epochs "$epochs" --out "$run" "$@"
 "$PEER_PYTHON" "$here/detect_peer.py" "$run/weights/best.pt" "$out/split/yolo/images/val" --out "$run/detections.json"
 judge="shelfvision evaluate detector $out/split/coco/annotations/instances_val.json --detections $run/detections.json"
-$judge --json --least-score 0 > "$run/score.json"
-$judge --least-score 0 --report "$run/report.html" | tee "$run/score.txt"
+$judge --json > "$run/score.json"
+$judge --report "$run/report.html" | tee "$run/score.txt"
