@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -67,7 +68,18 @@ class Look:
     thickness: float  # cm of cloth
     strap: bool
     nails: tuple[float, float, float]
-    glove: bool = False
+
+
+def typology_angle(colour: Colour) -> float:
+    """How light skin is: the individual typology angle in degrees, above 28 light, below -30 dark.
+
+    Source: Chardon, Cretois and Hourseau, International Journal of Cosmetic Science 13, 1991; of CIELAB under D65.
+
+    Args:
+        colour: BGR of sRGB, 0 to 255.
+    """
+    lightness, _, yellow = cv2.cvtColor(np.array(colour, np.float32).reshape(1, 1, 3) / 255, cv2.COLOR_BGR2Lab)[0, 0]
+    return math.degrees(math.atan2(float(lightness) - 50, float(yellow)))
 
 
 def draw_look(rng: np.random.Generator) -> Look:
@@ -135,7 +147,7 @@ def build_hand(
         bones.add_ball(place(point), radius * look.size, part)
 
     if arm_cm[0] <= 0:
-        _add_fingers(look, pose, bone, ball)
+        _add_fingers(pose, bone, ball)
     arm = turn(X, wrist_bend[0]) @ turn(Z, wrist_bend[1])
 
     def along(distance: float, side: float = 0.0) -> FloatArray:
@@ -153,14 +165,13 @@ class _Along(Protocol):
 
 def _add_forearm(look: Look, arm_cm: tuple[float, float], along: _Along, bone: _Bone) -> None:
     begin, end = arm_cm
-    skin = Part.CUFF if look.glove else Part.SKIN
     for side in (-0.85, 0.85):
         if begin <= 0:
-            bone(along(-1.6, side), along(3.5, side), (1.75, 1.85), skin)
+            bone(along(-1.6, side), along(3.5, side), (1.75, 1.85), Part.SKIN)
         if look.sleeve_begins > 3 and begin < look.sleeve_begins:
             last = min(end, look.sleeve_begins + 2)
             a, b = (np.interp(d, (3.5, 28), (1.85, 3.4)) for d in (max(begin, 3.5), last))
-            bone(along(max(begin, 3.5), side), along(last, side * 1.3), (float(a), float(b)), skin)
+            bone(along(max(begin, 3.5), side), along(last, side * 1.3), (float(a), float(b)), Part.SKIN)
     if look.strap and begin <= 0:
         for side in (-1.0, -0.3, 0.4, 1.0):
             bone(along(2.6, side), along(4.2, side), (2.0, 2.02), Part.STRAP)
@@ -182,10 +193,8 @@ def _add_sleeve(look: Look, arm_cm: tuple[float, float], along: _Along, bone: _B
             bone(along(first, sides[0]), along(last, sides[1]), (float(a), float(b)), Part.SLEEVE)
 
 
-def _add_fingers(look: Look, pose: Pose, bone: _Bone, ball: _Ball) -> None:
-    skin = Part.CUFF if look.glove else Part.SKIN
-    joint = Part.CUFF if look.glove else Part.KNUCKLE
-    nail = joint if look.glove else Part.NAIL
+def _add_fingers(pose: Pose, bone: _Bone, ball: _Ball) -> None:
+    skin, joint, nail = Part.SKIN, Part.KNUCKLE, Part.NAIL
     for index, (base, _, radii) in enumerate(FINGERS):
         joints, axes = finger_bones(pose, index)
         knuckle = joints[0]
@@ -260,7 +269,7 @@ def draw_hand(
         solid = relief(made, len(Part), pixels_per_cm, groups=_GROUPS, within=build(arm_cm))
     # nearer to the camera than the middle of the held thing: the hand hides it; further: it hides the hand
     ahead = (solid.height > hold_half_cm * 0.15) & (solid.alpha > 0)
-    covered = solid.shares[Part.SLEEVE] + (0 if look.glove else solid.shares[Part.CUFF])
+    covered = solid.shares[Part.SLEEVE] + solid.shares[Part.CUFF]
     hand = solid.alpha * (1 - covered) * (_beyond(solid, wrist, wrist + arm) < 1.5)
     whole = to_sprite(_paint(look, solid, rng, turned=degrees if bare else 0.0), solid)
     if not bare:  # the arm's own sprite goes on from here: fade into it

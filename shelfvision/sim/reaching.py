@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfvision.sim.compositing import Canvas, Matrix, Stamp, placing, relit
+from shelfvision.sim.hands import typology_angle
 from shelfvision.sim.scene import Scene, Unit
 from shelfvision.sim.space import hold_point, project
 from shelfvision.sim.stocking import Place
@@ -35,6 +36,7 @@ class HandSeen:
 
     identity: int
     silhouette: float  # pixels that it would cover uncut
+    skin: float  # typology angle in degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,8 @@ class _Painter:
         if body is not None:
             self._hide(body[0], body[1])
         area = float(np.count_nonzero(stamps.skin.pixels > _HALF)) * (scale / stamps.pixels_per_cm) ** 2
-        self.result.hands.append(HandSeen(identity, area))
+        look = self._cast.cast[person].look
+        self.result.hands.append(HandSeen(identity, area, typology_angle(look.skin)))
 
     def _moved(self, place: Place, deed: str, home: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far in cm a hand is from where it would hold a unit on the shelf."""

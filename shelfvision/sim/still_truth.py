@@ -75,7 +75,7 @@ def annotate(
     Returns:
         One dictionary for each product, gap and hand: category_id, bbox (left, top, width, height), area, iscrowd,
         visibility, truncated; products besides sku, family, slot, row, stack, misplaced, fallen; gaps the slots (slot,
-        sku) of which a facing is empty in them.
+        sku) of which a facing is empty in them; hands the typology angle of their skin in degrees.
     """
     units = scene.units()
     highest = max((thing.identity for things in (units, hands, held) for thing in things), default=0)
@@ -95,7 +95,8 @@ def annotate(
         area = int(seen.pixels[hand.identity])
         if area >= MIN_PIXELS:
             visibility = area / max(hand.silhouette, 1.0)
-            found.append(_entry(3, seen.boxes[hand.identity], area, visibility, instance_map.shape))
+            truth = _entry(3, seen.boxes[hand.identity], area, visibility, instance_map.shape)
+            found.append(truth | {"skin": round(hand.skin, 1)})
     return found
 
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shelfvision.errors import ConfigError
+from shelfvision.sim.hands import typology_angle
 from shelfvision.sim.pack_views import SpriteCache
 from shelfvision.sim.products import make_assortment
 from shelfvision.sim.reaching import Peopled, add_people, make_cast
@@ -42,6 +43,9 @@ def any_settings():
     )
 
 
+ANGLES = {0, *(round(typology_angle(person.look.skin), 1) for person in CAST.cast)}
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(any_settings(), st.integers(0, 2**31), st.booleans())
 def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed, peopled):
@@ -68,6 +72,8 @@ def test_any_settings_render_with_boxes_inside_the_picture(chosen, seed, peopled
         assert 0 < found["area"] <= wide * high
         assert 0 < found["visibility"] <= 1
         assert found["category_id"] in ({1, 2, 3} if peopled else {1, 2})
+        assert ("skin" in found) == (found["category_id"] == 3)
+        assert found.get("skin", 0) in ANGLES
 
 
 def iou(a, b):
@@ -277,3 +283,11 @@ def test_a_shelf_on_which_nothing_fits_is_said():
     with pytest.raises(ConfigError, match="no product"):
         Scene(SceneSettings(size=(64, 64)), 1, assortment=[])
     assert tall
+
+
+def test_the_lightness_of_skin_is_the_typology_angle():
+    """Greys have no yellow: 90 degrees above middle lightness, -90 below."""
+    assert typology_angle((200, 200, 200)) == pytest.approx(90, abs=0.1)
+    assert typology_angle((60, 60, 60)) == pytest.approx(-90, abs=0.1)
+    light, middle, dark = ((178, 196, 232), (82, 116, 176), (38, 54, 88))
+    assert typology_angle(light) > 28 > typology_angle(middle) > -30 > typology_angle(dark)
