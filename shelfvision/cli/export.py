@@ -44,7 +44,7 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="IOU|CLASS=IOU",
-            help="IoU above which the weaker of two boxes of a class goes, 0.65 when absent; again for one class alone.",
+            help="IoU above which the weaker of two boxes of a class goes, 0.65 when absent; again for a single class.",
         ),
     ] = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="Most boxes of a class in a picture.")] = 1000,
