@@ -28,7 +28,7 @@ def decode(
         most: boxes kept a class and picture; dense shelves hold up to 700.
     """
     classes = prediction.logits.shape[2]
-    overlaps = [overlap] * classes if isinstance(overlap, float) else list(overlap)
+    overlaps = list(overlap) if isinstance(overlap, Sequence) else [overlap] * classes
     return [
         _one(boxes, scores, least_score=least_score, overlaps=overlaps, most=most)
         for boxes, scores in zip(prediction.boxes.detach(), prediction.logits.detach().sigmoid(), strict=True)
