@@ -165,6 +165,24 @@ def test_frozen_stages_and_statistics_stay_as_they_came(tmp_path):
         assert any(name.startswith(part) for name in changed), part
 
 
+def test_frozen_stages_run_without_their_norms_and_follow_weights_that_are_loaded():
+    model, freeze, x = detector("product"), Freeze(stages=2), torch.rand(1, 3, 64, 64) * 255
+    ran = []
+    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
+        norm.register_forward_hook(lambda norm, *_: ran.append(norm))
+    for _ in range(2):
+        source = detector("product").eval()
+        expected = source.stages[1](source.stages[0](x))
+        model.load_state_dict(source.state_dict())
+        freeze.train_mode(model)
+        found = model.stages[1](model.stages[0](x))
+        assert torch.allclose(found, expected, atol=1e-4 * expected.abs().max().item())
+        assert ran == []
+        model.stages[2](found)
+        assert ran
+        ran.clear()
+
+
 def test_without_freezing_statistics_follow_the_pictures(tmp_path):
     model = detector("product", "gap")
     one = task(model, join([pictures(tmp_path)], ["product", "gap"], [1]))
