@@ -9,6 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import torch
+
+# A child can train only if autograd has no threads in its parent. It starts one for each GPU at the first backward
+# pass, and after an export to ONNX it believes in one. So that pass is made here, before any test, and sees none.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+torch.ones((), requires_grad=True).backward()
+
 
 class Forked:
     """A child that runs ``work`` and exits with what it returns.
