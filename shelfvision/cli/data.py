@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -234,7 +235,19 @@ def _read_splits(
         read[name] = open_dataset(
             path, images=images, format=asked, split=name, report=refuse if findings is None else report
         )
+    if images is not None:
+        _check_divided(images, read)
     return read
+
+
+def _check_divided(images: Path, splits: dict[str | None, Dataset]) -> None:
+    """Raises DataError: the given folder of pictures made splits that are one and the same."""
+    named = [(name, {picture.path for picture in dataset}) for name, dataset in splits.items()]
+    for (one, first), (two, second) in combinations(named, 2):
+        if first and first == second:
+            raise DataError(
+                f"{images}: gives {one} and {two} the same pictures; name a folder with one for each, or one --split"
+            )
 
 
 def _together(parts: Sequence[Part]) -> Dataset:

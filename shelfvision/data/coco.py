@@ -18,14 +18,14 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from shelfvision.core.faults import shown
-from shelfvision.data.dataset import Dataset, LabelledPicture, Report, refuse
+from shelfvision.data.dataset import Dataset, LabelledPicture, Report, is_ignored_class, refuse
 from shelfvision.data.images import image_size
 from shelfvision.data.placing import Placing, picture_names, place
 from shelfvision.data.text_file import read_json, write_whole
 from shelfvision.errors import DataError
 
-_IGNORED_CATEGORIES = {"ignore", "ignored", "ignored regions", "ignore region"}
-_COCO_LIST = re.compile(rb'"(?:images|annotations|categories)"\s*:\s*\[')
+_LISTS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_BLOCK = 1_000_000  # bytes read at once to find one of the lists
 _MOST_NAMED = 20  # pictures that are tried when the folder of pictures is searched
 
 
@@ -125,7 +125,7 @@ class _Reading:
         self._path = path
         self._report = report
         self._labels: list[str] = []
-        self._label_of: dict[Any, int | None] = {}  # None: the category of what does not count
+        self._label_of: dict[Any, int] = {}
         self._paths: list[Path] = []
         self._sizes: list[tuple[int, int]] = []
         self._place_of: dict[Any, int] = {}
@@ -140,9 +140,6 @@ class _Reading:
                 raise DataError(f"{self._path}: a category needs id and name, found {shown(item)}")
             if number in self._label_of:
                 raise DataError(f"{self._path}: category id {shown(number)} stands there twice")
-            if name.strip().casefold() in _IGNORED_CATEGORIES:
-                self._label_of[number] = None
-                continue
             self._label_of[number] = len(self._labels)
             self._labels.append(name.strip())
 
@@ -198,13 +195,9 @@ class _Reading:
             if not _is_id(category) or category not in self._label_of:
                 lost_categories.append(f"{_annotation(item)} names category {shown(category)}")
                 continue
-            label = self._label_of[category]
             bbox = item.get("bbox") or _around(item.get("segmentation"))
-            if label is None:
-                self.region(place, bbox, _annotation(item))
-                continue
-            ignored = bool(item.get("iscrowd") or item.get("ignore") or item.get("hard"))
-            if not self._add(self._place_of[place], bbox, [label], ignored=ignored):
+            ignored = any(_is_set(item.get(key)) for key in ("iscrowd", "ignore", "hard"))
+            if not self._add(self._place_of[place], bbox, [self._label_of[category]], ignored=ignored):
                 self._report(f"{self._path}: {_annotation(item)}: {_no_box(bbox)}")
         for lost, what in (lost_images, "an image"), (lost_categories, "a category"):
             if lost:
@@ -216,7 +209,8 @@ class _Reading:
         if not _is_id(place) or place not in self._place_of:
             self._report(f"{self._path}: {where} names image {shown(place)}, which is not in the file")
             return
-        if not self._add(self._place_of[place], bbox, list(range(len(self._labels))), ignored=True):
+        every = [label for label, name in enumerate(self._labels) if not is_ignored_class(name)]
+        if not self._add(self._place_of[place], bbox, every, ignored=True):
             self._report(f"{self._path}: {where}: {_no_box(bbox)}")
 
     def _add(self, place: int, bbox: Any, labels: list[int], *, ignored: bool) -> bool:
@@ -243,7 +237,7 @@ class _Reading:
                 self._paths, self._sizes, self._boxes, self._classes, self._ignored, strict=True
             )
         )
-        return Dataset(tuple(self._labels), pictures, self._path)
+        return Dataset(tuple(self._labels), pictures, self._path).without_ignored_classes()
 
 
 def _root(path: Path, names: list[str]) -> Path:
@@ -277,6 +271,11 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
+def _is_set(flag: Any) -> bool:
+    """Whether a mark such as ``iscrowd`` is set; some tools write it as text."""
+    return flag.strip().lower() not in {"", "0", "false", "no"} if isinstance(flag, str) else bool(flag)
+
+
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and math.isfinite(value)
 
@@ -294,10 +293,16 @@ def _around(segmentation: Any) -> list[float] | None:
 
 
 def _looks_like_coco(path: Path) -> bool:
-    """Whether the beginning of a JSON file has one of COCO's keys; a folder may hold other JSON too."""
+    """Whether a JSON file lists images or annotations: notes beside a dataset may list ``categories`` alone."""
     try:
         with path.open("rb") as file:
-            start = file.read(65_536)
+            block = file.read(_BLOCK)
+            if not block.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                return False
+            found = {match[1] for match in _LISTS.finditer(block)}
+            while found == {b"categories"} and (more := file.read(_BLOCK)):
+                block = block[-64:] + more  # a key may lie across two blocks
+                found |= {match[1] for match in _LISTS.finditer(block)}
     except OSError:
         return False
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _COCO_LIST.search(start) is not None
+    return bool(found - {b"categories"})

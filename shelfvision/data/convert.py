@@ -58,7 +58,8 @@ def convert(
         to: coco, yolo, voc or sku110k.
         placing: link or copy the pictures, or leave them where they are.
         mapping: classes to rename, merge or leave out, as ``relabel`` takes it.
-        force: replace what an earlier conversion wrote into ``folder``; other files are left alone.
+        force: replace what an earlier conversion wrote into ``folder``; other files are left alone, and pictures that
+            this conversion needs are not removed.
 
     Raises:
         DataError: an unknown format or class, something in the way, a missing picture, a full disk.
@@ -69,6 +70,8 @@ def convert(
     if len(set(names.values())) < len(names):
         raise DataError(f"the splits {', '.join(map(str, names))} would become one; convert them one by one")
     _check_free(folder, force=force)
+    earlier = _earlier_entries(folder)
+    _check_kept(folder, earlier, splits)
     renamed = {name: relabel(dataset, _known(mapping or {}, dataset, splits)) for name, dataset in splits.items()}
     labels = all_labels(renamed.values())
     aligned = {name: align_labels(dataset, labels) for name, dataset in renamed.items()}
@@ -87,7 +90,7 @@ def convert(
             "entries": sorted(entry.name for entry in beside.iterdir()),
         }
         write_whole(beside / RECORD, json.dumps(record, indent=2) + "\n")
-        _move(beside, folder)
+        _move(beside, folder, earlier)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error.strerror}") from None
     finally:
@@ -123,21 +126,52 @@ def _check_free(folder: Path, *, force: bool) -> None:
         raise DataError(f"{folder}: is not empty; choose another folder, or --force to replace an earlier conversion")
 
 
-def _move(made: Path, folder: Path) -> None:
-    """Bring the written entries into ``folder``, in place of those of an earlier conversion."""
+def _earlier_entries(folder: Path) -> set[str]:
+    """What an earlier conversion wrote into ``folder``, with its record."""
+    if not (folder / RECORD).is_file():
+        return set()
+    record = read_json(folder / RECORD)
+    if not isinstance(record, dict) or not isinstance(record.get("entries"), list) or "written_by" not in record:
+        return set()
+    names = {name for name in record["entries"] if isinstance(name, str) and name == Path(name).name}
+    return {RECORD, *names} - {".", ".."}
+
+
+def _check_kept(folder: Path, earlier: set[str], splits: Mapping[str | None, Dataset]) -> None:
+    """Raises DataError: pictures to convert lie in what would be replaced."""
+    replaced = [(folder / name).resolve() for name in earlier]
+    for dataset in splits.values():
+        for picture in dataset:
+            if not {*picture.path.resolve().parents}.isdisjoint(replaced):
+                raise DataError(f"{folder}: holds {picture.path}, which is to be converted; choose another folder")
+
+
+def _move(made: Path, folder: Path, earlier: set[str]) -> None:
+    """Bring the written entries into ``folder``, in place of those of an earlier conversion, or change nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
-    listed = record.get("entries", []) if isinstance(record, dict) else []
-    ours = {name for name in listed if isinstance(name, str) and name == Path(name).name and name not in {".", ".."}}
     entries = sorted(made.iterdir())
-    foreign = [entry.name for entry in entries if (folder / entry.name).is_dir() and entry.name not in ours]
+    foreign = [entry.name for entry in entries if os.path.lexists(folder / entry.name) and entry.name not in earlier]
     if foreign:
         raise DataError(
             f"{folder}: {', '.join(foreign)} there was not written by a conversion and is not replaced; "
             "choose another folder"
         )
-    for name in ours:
-        old = folder / name
-        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink(missing_ok=True)
-    for entry in entries:
-        entry.replace(folder / entry.name)
+    old = made.with_suffix(".old")
+    old.mkdir()
+    aside = [name for name in sorted(earlier) if os.path.lexists(folder / name)]
+    moved: list[str] = []
+    try:
+        for name in aside:
+            (folder / name).rename(old / name)
+            moved.append(name)
+        for entry in entries:
+            entry.rename(folder / entry.name)
+    except OSError:
+        for entry in entries:
+            if not entry.exists():
+                (folder / entry.name).rename(entry)
+        for name in moved:
+            (old / name).rename(folder / name)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

@@ -15,6 +15,7 @@ from shelfvision.errors import DataError
 BoolArray = NDArray[np.bool_]
 Report = Callable[[str], None]
 """What a reader does with a fault it can go on after: ``refuse`` it, or a list's ``append`` to see all of them."""
+_IGNORED_CLASSES = {"ignore", "ignored", "ignored regions", "ignore region"}
 
 
 def refuse(message: str) -> None:
@@ -83,6 +84,35 @@ class Dataset:
     def __iter__(self) -> Iterator[LabelledPicture]:
         return iter(self.pictures)
 
+    def without_ignored_classes(self) -> Dataset:
+        """The dataset without classes called ``ignore``: each of their boxes is an ignore region of every other class.
+
+        Formats that know no ignore regions say them so, and every reader ends with this.
+        """
+        ignored = np.array([is_ignored_class(name) for name in self.labels], np.bool_)
+        if not ignored.any():
+            return self
+        new = np.where(ignored, -1, np.cumsum(~ignored) - 1)
+        labels = tuple(name for name, left_out in zip(self.labels, ignored, strict=True) if not left_out)
+        return replace(self, labels=labels, pictures=tuple(_spread(one, new, len(labels)) for one in self.pictures))
+
     def take(self, indices: Iterable[int]) -> Dataset:
         """The pictures with these indices, in this order."""
         return replace(self, pictures=tuple(self.pictures[index] for index in indices))
+
+
+def is_ignored_class(name: str) -> bool:
+    """Whether a class of this name says that what is in its boxes does not count."""
+    return name.casefold() in _IGNORED_CLASSES
+
+
+def _spread(picture: LabelledPicture, new: IntArray, count: int) -> LabelledPicture:
+    """The picture with labels looked up in ``new``; boxes whose label became -1 are ignored for ``count`` classes."""
+    label = new[picture.label]
+    counted, regions = label >= 0, picture.xyxy[label < 0]
+    return replace(
+        picture,
+        xyxy=np.concatenate([picture.xyxy[counted], np.repeat(regions, count, axis=0)]),
+        label=np.concatenate([label[counted], np.tile(np.arange(count), len(regions))]),
+        ignore=np.concatenate([picture.ignore[counted], np.ones(len(regions) * count, np.bool_)]),
+    )

@@ -57,20 +57,28 @@ def same_pictures(prints: Sequence[Fingerprint]) -> list[list[int]]:
 
 
 def near_pictures(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> Iterator[tuple[int, int]]:
-    """Pairs (index in ``first``, index in ``second``) that show nearly the same but are not the same file."""
+    """For each of ``second`` the first of ``first`` that shows nearly the same but is not the same file, if any.
+
+    Not all pairs: of a fixed camera whose frames were divided, every picture is near to every other.
+
+    Yields:
+        Index in ``first``, index in ``second``.
+    """
     if not first or not second:
         return
     others = np.stack([one.hash for one in second])
+    thumbnails = np.stack([one.thumbnail for one in second])
+    alone = np.ones(len(second), np.bool_)  # nothing near was found yet
     for start in range(0, len(first), _ROWS):
         rows = np.stack([one.hash for one in first[start : start + _ROWS]])
         distance = np.zeros((len(rows), len(others)), np.uint16)
         for byte in range(rows.shape[1]):
             distance += np.bitwise_count(rows[:, byte, None] ^ others[None, :, byte])
-        for row, column in np.argwhere(distance <= _MOST_BITS):
-            one, other = first[start + row], second[column]
-            if one.digest != other.digest and _alike(one, other):
-                yield int(start + row), int(column)
-
-
-def _alike(one: Fingerprint, other: Fingerprint) -> bool:
-    return float(np.abs(one.thumbnail - other.thumbnail).mean()) <= _MOST_LEVELS
+        for row, near in enumerate(distance <= _MOST_BITS):
+            (columns,) = np.nonzero(near & alone)
+            one = first[start + row]
+            levels = np.abs(thumbnails[columns] - one.thumbnail).mean(axis=(1, 2))
+            for column in columns[levels <= _MOST_LEVELS].tolist():
+                if one.digest != second[column].digest:
+                    alone[column] = False
+                    yield start + row, column

@@ -77,6 +77,16 @@ def image_size(path: Path) -> tuple[int, int]:
         return _header(path, file, os.fstat(file.fileno()).st_size).size
 
 
+def picture_format(path: Path) -> str:
+    """PNG, JPEG, BMP, WebP or TIFF, from the picture's header only, whatever its name ends with.
+
+    Raises:
+        DataError: missing, unreadable, or no picture.
+    """
+    with _open(path) as file:
+        return _header(path, file, os.fstat(file.fileno()).st_size).format
+
+
 def stored_size(path: Path) -> tuple[int, int]:
     """Width and height of the pixels as stored, before Exif orientation; tells sideways annotations from wrong ones.
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from shelfvision.data.images import PICTURE_SUFFIXES, picture_format
 from shelfvision.errors import DataError
 
 
@@ -24,21 +25,24 @@ def picture_names(paths: Sequence[Path]) -> list[str]:
     """A file name for each picture, unique even without its ending (``a.jpg`` and ``a.png`` share ``a.txt``).
 
     The picture's own name where that is enough; else its path below the folder they all share, with ``_`` between.
+    Every name has the ending of a picture and none is hidden, so that readers find the pictures again.
     """
-    names = [path.name for path in paths]
+    names = [_readable(path, path.name) for path in paths]
     clashing = _clashing(names)
     if not clashing:
         return names
-    absolute = [path.absolute() for path in paths]
+    absolute = [Path(os.path.normpath(path.absolute())) for path in paths]  # without "..", links stay
     shared = Path(os.path.commonpath([path.parent for path in absolute]))
     names = [
-        "_".join(place.relative_to(shared).parts) if name.casefold().rpartition(".")[0] in clashing else name
+        _readable(place, "_".join(place.relative_to(shared).parts))
+        if without_ending(name).casefold() in clashing
+        else name
         for place, name in zip(absolute, names, strict=True)
     ]
-    taken: Counter[str] = Counter(stem(name) for name in names)
+    taken: Counter[str] = Counter(without_ending(name).casefold() for name in names)
     seen: Counter[str] = Counter()
     for index, name in enumerate(names):
-        key = stem(name)
+        key = without_ending(name).casefold()
         seen[key] += 1
         if taken[key] > 1 and seen[key] > 1:
             number = seen[key]
@@ -50,9 +54,9 @@ def picture_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def stem(name: str) -> str:
-    """A file name without ending, as a file system that ignores case compares it."""
-    return name.rpartition(".")[0].casefold()
+def without_ending(name: str) -> str:
+    """The part of a picture's name that its annotation file shares; compare it without regard to case."""
+    return name.rpartition(".")[0]
 
 
 def place(sources: Sequence[Path], folder: Path, names: Sequence[str], placing: Placing) -> None:
@@ -86,5 +90,16 @@ def place(sources: Sequence[Path], folder: Path, names: Sequence[str], placing: 
             raise DataError(f"{target}: cannot be written: {error.strerror}") from None
 
 
+def _readable(path: Path, name: str) -> str:
+    """The name as a reader of the written dataset takes it for a picture's: not hidden, with the ending of its kind."""
+    name = name.lstrip(".") or "picture"
+    if Path(name).suffix.lower() in PICTURE_SUFFIXES:
+        return name
+    try:
+        return f"{name}.{picture_format(path).lower()}"
+    except DataError:
+        return f"{name}.jpg"  # missing or broken, which is said where it is placed
+
+
 def _clashing(names: Sequence[str]) -> set[str]:
-    return {name for name, count in Counter(stem(name) for name in names).items() if count > 1}
+    return {name for name, count in Counter(without_ending(name).casefold() for name in names).items() if count > 1}

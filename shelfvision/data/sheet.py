@@ -103,9 +103,8 @@ def _cell(
         letterbox = Letterbox((image.shape[1], image.shape[0]), size)
         view[:] = fit_picture(image, letterbox)
         few = len(picture) <= 15
-        for box, label, ignore in zip(
-            letterbox.to_input(picture.xyxy).round().astype(int), picture.label, picture.ignore, strict=True
-        ):
+        boxes = np.clip(letterbox.to_input(picture.xyxy), -_WIDTH, 2 * _WIDTH)  # OpenCV refuses a box of 2e9 pixels
+        for box, label, ignore in zip(boxes.round().astype(int), picture.label, picture.ignore, strict=True):
             colour = _GREY if ignore else colours[label]
             first, second = (int(box[0]), int(box[1])), (int(box[2]), int(box[3]))
             cv2.rectangle(view, first, second, colour, 1)

@@ -71,7 +71,7 @@ def read_sku110k(path: Path, *, images: Path | None = None, report: Report = ref
         )
         for name, listed in boxes.items()
     )
-    return Dataset(tuple(labels), pictures, path)
+    return Dataset(tuple(labels), pictures, path).without_ignored_classes()
 
 
 def sku110k_files(folder: Path) -> dict[str, Path]:

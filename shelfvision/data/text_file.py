@@ -67,6 +67,9 @@ def write_whole(path: Path, text: str) -> None:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+    except UnicodeEncodeError as error:  # a name that came undecoded from the file system
+        around = text[max(0, error.start - 30) : error.end + 30]
+        raise DataError(f"{path}: a file name that is not UTF-8, near {around!a}; rename that file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 

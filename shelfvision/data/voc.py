@@ -8,7 +8,9 @@ Layout: http://host.robots.ox.ac.uk/pascal/VOC/voc2007/htmldoc/
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -20,12 +22,14 @@ import numpy as np
 from shelfvision.core.faults import shown
 from shelfvision.data.dataset import Dataset, LabelledPicture, Report, refuse
 from shelfvision.data.images import PICTURE_SUFFIXES, image_size
-from shelfvision.data.placing import Placing, picture_names, place
+from shelfvision.data.placing import Placing, picture_names, place, without_ending
 from shelfvision.data.text_file import read_annotations, write_whole
 from shelfvision.errors import DataError
 
 _MOST_BYTES = 16_000_000  # an XML file of one picture
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_USUAL = ("train", "val", "test")
+_FLAGGED = re.compile(r"(?P<name>.*\S)\s+(?P<flag>-1|0|1)")
 
 
 def read_voc(
@@ -53,15 +57,12 @@ def read_voc(
         raise DataError(f"{folder}: no Pascal VOC dataset: there are no .xml files in it or in its Annotations/")
     parsed = [one for file in files if (one := _parse(file, report)) is not None]
     names = sorted({name for one in parsed for name in one.names}) if labels is None else list(labels)
-    wanted = None if split is None else _split_names(folder, split)
-    if wanted is not None:
-        there = {one.file.stem for one in parsed}
-        for missing in sorted(wanted - there):
-            report(f"{folder}: the list {split} names {missing}, for which there is no annotation")
-        parsed = [one for one in parsed if one.file.stem in wanted]
+    if split is not None:
+        wanted = _listed(folder, split, files, report)
+        parsed = [one for one in parsed if one.file in wanted]
     index = {name: number for number, name in enumerate(names)}
     pictures = [picture for one in parsed if (picture := _picture(one, folder, images, index, report)) is not None]
-    return Dataset(tuple(names), tuple(pictures), folder)
+    return Dataset(tuple(names), tuple(pictures), folder).without_ignored_classes()
 
 
 def has_voc(folder: Path) -> bool:
@@ -77,10 +78,14 @@ def voc_labels(folders: Sequence[Path]) -> list[str]:
 
 
 def voc_splits(folder: Path) -> tuple[str, ...]:
-    """The lists in ``ImageSets/Main`` that divide the dataset; VOC's lists a class (``cat_train``) are left out."""
-    names = sorted(path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt"))
-    usual = [name for name in ("train", "val", "test") if name in names]
-    return tuple(usual or [name for name in names if name != "trainval"])
+    """The lists in ``ImageSets/Main`` that divide the dataset, train, val and test first.
+
+    VOC's lists a class (``cat_train``, whose lines end in -1, 0 or 1) are left out, and ``trainval`` beside its parts.
+    """
+    names = sorted(path.stem for path in (folder / "ImageSets" / "Main").glob("*.txt") if not _is_of_class(path))
+    usual = [name for name in _USUAL if name in names]
+    doubled = {"trainval"} if {"train", "val"} & set(names) else set()
+    return tuple(usual + [name for name in names if name not in {*usual, *doubled}])
 
 
 def write_voc(
@@ -99,13 +104,14 @@ def write_voc(
     paths = [picture.path for picture in dataset]
     names = picture_names(paths)
     if split is not None:
-        names = [f"{split}_{name}" if _taken_elsewhere(folder, split, name) else name for name in names]
+        taken = _names_of_others(folder, split)
+        names = [f"{split}_{name}" if without_ending(name).casefold() in taken else name for name in names]
     place(paths, folder / "JPEGImages", names, placing)
     for picture, name in zip(dataset, names, strict=True):
-        target = folder / "Annotations" / f"{name.rpartition('.')[0]}.xml"
+        target = folder / "Annotations" / f"{without_ending(name)}.xml"
         write_whole(target, _document(dataset, picture, name, placing))
     if split is not None:
-        stems = "".join(f"{name.rpartition('.')[0]}\n" for name in names)
+        stems = "".join(f"{without_ending(name)}\n" for name in names)
         write_whole(folder / "ImageSets" / "Main" / f"{split}.txt", stems)
     used = {int(label) for picture in dataset for label in picture.label}
     unused = [name for index, name in enumerate(dataset.labels) if index not in used]
@@ -218,21 +224,47 @@ def _picture_path(one: _Parsed, folder: Path, images: Path | None) -> Path:
     return roots[0] / (named or names[0])
 
 
-def _split_names(folder: Path, split: str) -> set[str]:
+def _listed(folder: Path, split: str, files: Sequence[Path], report: Report) -> set[Path]:
+    """The annotation files that a list names: by their place below ``Annotations/``, or by name where only one has it.
+
+    A line is a name, which may have spaces, in VOC's lists of a class followed by -1 (absent), 0 (difficult) or 1.
+    """
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     if not listed.is_file():
         known = ", ".join(voc_splits(folder)) or "none"
         raise DataError(f"{folder}: no split {split}; there are: {known}")
-    lines = (line.split() for line in read_annotations(listed).splitlines())
-    # VOC's lists of a class have a second column, -1 where the class is absent
-    return {words[0] for words in lines if words and words[1:2] != ["-1"]}
+    by_place = {file.relative_to(folder / "Annotations").with_suffix("").as_posix(): file for file in files}
+    several = Counter(file.stem for file in files)
+    by_name = {file.stem: file for file in files if several[file.stem] == 1}
+    wanted: set[Path] = set()
+    for line in _lines(listed):
+        flagged = _FLAGGED.fullmatch(line)
+        names = [line] if flagged is None else [line, flagged["name"]]
+        file = next((file for name in names if (file := by_place.get(name) or by_name.get(name)) is not None), None)
+        if file is None:
+            why = "several have that name in different folders" if several[names[-1]] > 1 else "there is no annotation"
+            report(f"{folder}: the list {split} names {names[-1]}, for which {why}")
+        elif flagged is None or flagged["flag"] != "-1" or line in by_place:
+            wanted.add(file)
+    return wanted
 
 
-def _taken_elsewhere(folder: Path, split: str, name: str) -> bool:
-    """Whether another split already has a picture of this name."""
-    stem = name.rpartition(".")[0]
-    others = (listed for listed in (folder / "ImageSets" / "Main").glob("*.txt") if listed.stem != split)
-    return any(stem in read_annotations(listed).split() for listed in others)
+def _is_of_class(listed: Path) -> bool:
+    """Whether a list is one of VOC's of a class: ``cat_train``, every line with a flag."""
+    if not listed.stem.endswith(tuple(f"_{name}" for name in (*_USUAL, "trainval"))):
+        return False
+    lines = _lines(listed)
+    return bool(lines) and all(_FLAGGED.fullmatch(line) for line in lines)
+
+
+def _names_of_others(folder: Path, split: str) -> set[str]:
+    """The names, without regard to case, that other splits have in their lists."""
+    others = [listed for listed in (folder / "ImageSets" / "Main").glob("*.txt") if listed.stem != split]
+    return {line.casefold() for listed in others for line in _lines(listed)}
+
+
+def _lines(listed: Path) -> list[str]:
+    return [line.strip() for line in read_annotations(listed).splitlines() if line.strip()]
 
 
 def _document(dataset: Dataset, picture: LabelledPicture, name: str, placing: Placing) -> str:

@@ -1,8 +1,9 @@
 """YOLO datasets in the layout of Ultralytics: ``data.yaml``, ``images/SPLIT/``, a text file a picture in ``labels/``.
 
 A line is ``class cx cy w h`` in fractions of the picture, or ``class x1 y1 x2 y2 ...`` with a polygon, of which the box
-is taken. A picture without a label file, or with an empty one, is a negative. ``classes.txt`` beside ``images/`` and
-``labels/``, as LabelImg and Label Studio write it, is read too.
+is taken. A picture without a label file, or with an empty one, is a negative; a split without a single label file is a
+fault, for that is what labels in the wrong place look like. ``classes.txt`` beside ``images/`` and ``labels/``, as
+LabelImg and Label Studio write it, is read too.
 Format: https://docs.ultralytics.com/datasets/detect/
 """
 
@@ -19,7 +20,7 @@ from shelfvision.core.detections import FloatArray
 from shelfvision.core.faults import shown
 from shelfvision.data.dataset import Dataset, LabelledPicture, Report, refuse
 from shelfvision.data.images import PICTURE_SUFFIXES, image_size
-from shelfvision.data.placing import Placing, picture_names, place
+from shelfvision.data.placing import Placing, picture_names, place, without_ending
 from shelfvision.data.text_file import read_annotations, write_whole
 from shelfvision.errors import ConfigError, DataError
 from shelfvision.yaml_file import read_yaml
@@ -35,7 +36,7 @@ def read_yolo(path: Path, *, split: str | None = None, images: Path | None = Non
     Args:
         path: ``data.yaml``, or a ``classes.txt`` beside the folders of a dataset without splits.
         split: a key of ``data.yaml`` such as train; may be left out where there is only one.
-        images: a folder of pictures to take instead of the one that ``data.yaml`` names.
+        images: a folder of pictures to take instead of the one that ``data.yaml`` names, or one with a folder a split.
         report: gets every fault that the reading can go on after.
 
     Raises:
@@ -47,10 +48,15 @@ def read_yolo(path: Path, *, split: str | None = None, images: Path | None = Non
     split = split if split is not None else next(iter(folders), None)
     if images is None and split not in folders:
         raise DataError(f"{path}: no split {split}; there are: {', '.join(folders) or 'none'}")
-    places = [images] if images is not None else folders[str(split)]
-    files = [file for one in places for file in _picture_files(path, one)]
+    places = _places_in(images, split) if images is not None else folders[str(split)]
+    files = [file for one in places for file in _picture_files(path, one, report)]
+    if not any(label_file(file).is_file() for file in files):
+        report(
+            f"{path}: none of the {len(files)} pictures{f' of {split}' if split else ''} has a label file (expected "
+            f"{label_file(files[0])}); if none shows an object, put one empty label file there"
+        )
     pictures = [picture for file in files if (picture := _picture(file, names, report)) is not None]
-    return Dataset(tuple(names), tuple(pictures), path)
+    return Dataset(tuple(names), tuple(pictures), path).without_ignored_classes()
 
 
 def yolo_splits(path: Path) -> tuple[str, ...]:
@@ -72,7 +78,7 @@ def yolo_description(path: Path) -> Path | None:
     if (path / "classes.txt").is_file() and (path / "labels").is_dir():
         return path / "classes.txt"
     found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
-    return found[0] if len(found) == 1 and (path / "images").is_dir() else None
+    return found[0] if len(found) == 1 and (path / "images").is_dir() and _describes_pictures(found[0]) else None
 
 
 def write_yolo(
@@ -96,7 +102,7 @@ def write_yolo(
     splits = _splits_there(folder / "data.yaml", dataset.labels)
     place(paths, folder / "images" / part, names, placing)
     for picture, name in zip(dataset, names, strict=True):
-        write_whole(folder / "labels" / part / f"{name.rpartition('.')[0]}.txt", _lines(picture))
+        write_whole(folder / "labels" / part / f"{without_ending(name)}.txt", _lines(picture))
     splits[part] = f"images/{part}"
     notes = []
     if split is None:
@@ -132,6 +138,15 @@ def _lines(picture: LabelledPicture) -> str:
         values = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         lines.append(f"{label} " + " ".join(f"{value:.9g}" for value in values) + "\n")
     return "".join(lines)
+
+
+def _describes_pictures(path: Path) -> bool:
+    """Whether a YAML file of any name is a dataset's: others lie beside pictures too."""
+    try:
+        document = _document(path)
+    except DataError:
+        return False
+    return "names" in document and any(key in document for key in (*_SPLITS, "valid"))
 
 
 def _document(path: Path) -> dict[Any, Any]:
@@ -192,13 +207,21 @@ def _names(path: Path, document: dict[Any, Any]) -> list[str]:
     return [str(name) for name in names]
 
 
-def _picture_files(path: Path, place: Path) -> list[Path]:
+def _places_in(images: Path, split: str | None) -> list[Path]:
+    """The folder of a split within ``images``, or ``images`` itself when it has none."""
+    names = ["val", "valid"] if split == "val" else [split] if split else []
+    return [next((images / name for name in names if (images / name).is_dir()), images)]
+
+
+def _picture_files(path: Path, place: Path, report: Report) -> list[Path]:
     if place.is_dir():
-        found = sorted(
-            file
-            for file in place.rglob("*")
-            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
-        )
+        files = [file for file in place.rglob("*") if not _is_hidden(file.relative_to(place))]
+        found = sorted(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
+        known = {file.with_suffix("") for file in found}
+        others = [file for file in files if file.suffix.lower() not in {*PICTURE_SUFFIXES, "", ".txt"}]
+        for file in sorted(others):  # .heic, .avif: they would be lost without a word
+            if file.with_suffix("") not in known and label_file(file).is_file():
+                report(f"{file}: has labels, but is of no kind of picture that is read; save it as JPEG or PNG")
         if not found:
             raise DataError(f"{place}: no pictures in it ({path} names it)")
         return found
@@ -237,14 +260,20 @@ def _picture(file: Path, names: list[str], report: Report) -> LabelledPicture | 
     return LabelledPicture(file, size, xyxy, np.array(classes, np.int64), np.zeros(len(classes), np.bool_))
 
 
+def _is_hidden(within: Path) -> bool:
+    """Whether a name, or a folder on the way, is one that tools hide (.ipynb_checkpoints)."""
+    return any(part.startswith(".") for part in within.parts)
+
+
 def label_file(picture: Path) -> Path:
-    """Where the labels of a picture are: the last folder ``images`` becomes ``labels``; beside it if there is none."""
+    """Where the labels of a picture are: the last folder ``images`` becomes ``labels``; beside it if they are there."""
     parts = list(picture.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
             parts[index] = "labels"
             break
-    return Path(*parts).with_suffix(".txt")
+    usual, beside = Path(*parts).with_suffix(".txt"), picture.with_suffix(".txt")
+    return beside if beside.is_file() and not usual.is_file() else usual
 
 
 def _parse(words: list[str]) -> tuple[int, FloatArray]:

@@ -1,6 +1,7 @@
 """`shelfvision data check|stats|convert` as a person calls them."""
 
 import json
+import shutil
 
 import cv2
 import pytest
@@ -9,6 +10,7 @@ from shelfvision.cli.main import main
 from shelfvision.data.coco import write_coco
 from shelfvision.data.open_dataset import dataset_splits, open_dataset
 from shelfvision.data.placing import Placing
+from shelfvision.data.yolo import write_yolo
 from tests.data.builders import save, shelf
 
 
@@ -135,6 +137,47 @@ def test_force_never_replaces_a_folder_that_no_conversion_wrote(good, capsys):
     assert run("convert", good, "--to", "yolo", "--out", good, "--force") == 1
     assert "images there was not written by a conversion" in capsys.readouterr().err
     assert run("check", good) == 0
+
+
+def test_force_never_replaces_a_file_that_no_conversion_wrote(tmp_path, capsys):
+    store = tmp_path / "store"
+    write_coco(shelf(store, 2), store, placing=Placing.COPY)
+    before = (store / "annotations.json").read_text()
+    words = ("--to", "coco", "--out", store, "--labels", "can=", "--reference", "--force")
+    assert run("convert", store / "annotations.json", *words) == 1
+    assert "annotations.json there was not written by a conversion" in capsys.readouterr().err
+    assert (store / "annotations.json").read_text() == before
+
+
+def test_force_never_removes_the_pictures_that_it_converts(good, tmp_path, capsys):
+    out = tmp_path / "new"
+    assert run("convert", good, "--to", "coco", "--out", out, "--copy") == 0
+    shutil.rmtree(good)
+    for placing in ("--link", "--copy", "--reference"):
+        words = ("--to", "coco", "--out", out, "--labels", "can=product", "--force", placing)
+        assert run("convert", out, *words) == 1
+        assert "000.png, which is to be converted; choose another folder" in capsys.readouterr().err
+    assert run("check", out) == 0
+
+
+def test_a_dataset_of_links_is_converted_in_its_place(good, tmp_path):
+    out = tmp_path / "new"
+    assert run("convert", good, "--to", "coco", "--out", out) == 0
+    assert run("convert", out, "--to", "coco", "--out", out, "--labels", "can=product", "--force") == 0
+    assert open_dataset(out).labels == ("product", "box")
+    assert run("check", out) == 0
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_one_folder_of_pictures_does_not_make_two_equal_splits(tmp_path, capsys):
+    for split in ("train", "val"):
+        write_yolo(shelf(tmp_path / split, 2), tmp_path / "data", split=split)
+    flat = shelf(tmp_path / "flat", 2).source
+    (flat / "000.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    words = ("convert", tmp_path / "data", "--to", "coco", "--out", tmp_path / "out", "--images", flat)
+    assert run(*words) == 1
+    assert "gives train and val the same pictures" in capsys.readouterr().err
+    assert run(*words, "--split", "val") == 0
 
 
 @pytest.mark.parametrize(

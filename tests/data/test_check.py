@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -122,13 +123,27 @@ def test_a_recompressed_rescaled_or_brighter_copy_in_another_split_is_a_fault(tm
     assert kinds(found(train, val)) == [("near duplicate", True)] * 3
 
 
+def test_each_near_picture_is_found_once_however_many_it_resembles(tmp_path):
+    """Divided frames of a fixed camera resemble each other all: pairs would be their product."""
+    rng = np.random.default_rng(1)
+    still = draw((160, 120), 3)
+    noisy = [np.clip(still + rng.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(9)]
+    paths = [tmp_path / f"{number}.png" for number in range(9)]
+    for path, image in zip(paths, noisy, strict=True):
+        cv2.imwrite(str(path), image)
+    prints = [fingerprint(path, image) for path, image in zip(paths, noisy, strict=True)]
+    assert list(near_pictures(prints[:4], prints[4:])) == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]
+    assert not list(near_pictures(prints[:1], prints[:1]))  # the same file, reported as such elsewhere
+
+
 def test_different_pictures_are_not_near():
     """Neither smooth ones nor plain ones, whose hashes say nothing."""
     images = [draw((160, 120), seed) for seed in range(60)]
     images += [np.full((120, 160, 3), level, np.uint8) for level in (0, 60, 120, 250)]
     prints = [fingerprint(Path(__file__), image) for image in images[:60]]
-    assert not [pair for pair in near_pictures(prints[:30], prints[30:]) if pair[0] != pair[1]]
-    assert len(same_pictures(prints)) == 1  # all were given the bytes of this file
+    own = [replace(one, digest=bytes([number])) for number, one in enumerate(prints)]  # all have this file's bytes
+    assert not list(near_pictures(own[:30], own[30:]))
+    assert len(same_pictures(prints)) == 1
 
 
 def test_classes_that_differ_are_found(tmp_path):
@@ -193,6 +208,12 @@ def test_the_sheet_shows_boxes_where_they_are(tmp_path):
     width, height = columns.max() - columns.min(), rows.max() - rows.min()
     assert width == pytest.approx(200 * 3, abs=4)  # one sample is 1,200 pixels wide
     assert height == pytest.approx(200 * 3, abs=4)
+
+
+def test_the_sheet_survives_a_box_of_any_size(tmp_path):
+    save(tmp_path / "a.png")
+    boxes = [(-5e8, -5e8, 5e8, 5e8), (5e8, 2, 6e8, 30), (4, 4, 30, 30)]
+    assert labelled_sheet(Dataset(("can",), (picture(tmp_path / "a.png", boxes),))).any()
 
 
 def test_the_sheet_of_broken_and_no_pictures(tmp_path):

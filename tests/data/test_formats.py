@@ -144,3 +144,26 @@ def test_names_stay_unique_without_their_endings():
     stems = [name.rpartition(".")[0].lower() for name in names]
     assert len(set(stems)) == len(stems)
     assert [Path(name).suffix for name in names] == [path.suffix for path in paths]
+
+
+def test_names_are_found_again_by_readers(tmp_path, monkeypatch):
+    """Not hidden, no folder, and with the ending of a picture."""
+    save(tmp_path / "b/images/001.png")
+    save(tmp_path / "a/images/001.png")
+    save(tmp_path / ".hidden.png")
+    save(tmp_path / "plain.jpg").rename(tmp_path / "plain")
+    save(tmp_path / "plain.v2.png").rename(tmp_path / "plain.v2")
+    monkeypatch.chdir(tmp_path / "a")
+    paths = ["images/001.png", "../b/images/001.png", "../.hidden.png", "../plain", "../plain.v2", "../gone"]
+    names = picture_names([Path(path) for path in paths])
+    assert names == ["a_images_001.png", "b_images_001.png", "hidden.png", "plain.jpeg", "plain.v2.png", "gone.jpg"]
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc"])
+def test_names_with_spaces_stay_apart_between_splits(name, tmp_path):
+    for split in ("train", "val"):
+        one = picture(save(tmp_path / split / "shelf 1.png"), [(2, 2, 30, 30)])
+        WRITERS[name](Dataset(("can",), (one,)), tmp_path / "out", split=split)
+    for split in ("train", "val"):
+        (one,) = open_dataset(tmp_path / "out", split=split).pictures
+        assert one.path.resolve() == tmp_path / split / "shelf 1.png"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shelfvision.data.open_dataset import open_dataset
+from shelfvision.data.open_dataset import dataset_splits, open_dataset
 from shelfvision.data.voc import read_voc
 from shelfvision.errors import DataError
 from tests.data.builders import save
@@ -96,6 +96,36 @@ def test_a_split_that_names_what_is_not_there_is_said(tmp_path):
     put(tmp_path / "ImageSets/Main", "a\ngone\n", "train.txt")
     with pytest.raises(DataError, match="the list train names gone"):
         open_dataset(tmp_path, split="train")
+
+
+def test_every_list_that_divides_is_a_split(tmp_path):
+    for name in ("a", "b", "shelf 1"):
+        put(tmp_path / "Annotations", xml(thing(name), filename=f"{name}.jpg"), f"{name}.xml")
+    for split, lines in {"train": "a\n", "valid": "b\n", "night": "shelf 1\n", "trainval": "a\nb\n"}.items():
+        put(tmp_path / "ImageSets/Main", lines, f"{split}.txt")
+    put(tmp_path / "ImageSets/Main", "a  1\nb -1\nshelf 1  0\n", "can_train.txt")
+    assert dataset_splits(tmp_path) == ("train", "night", "valid")
+    assert [one.path.stem for one in open_dataset(tmp_path, split="night")] == ["shelf 1"]
+    assert [one.path.stem for one in read_voc(tmp_path, split="can_train")] == ["a", "shelf 1"]
+
+
+def test_a_list_may_name_pictures_in_folders(tmp_path):
+    for camera in ("cam1", "cam2"):
+        put(tmp_path / f"Annotations/{camera}", xml(thing(), filename="001.jpg"), "001.xml")
+    put(tmp_path / "Annotations/cam1", xml(thing(), filename="002.jpg"), "002.xml")
+    put(tmp_path / "ImageSets/Main", "cam1/001\n002\n", "train.txt")
+    put(tmp_path / "ImageSets/Main", "001\n", "val.txt")
+    read = open_dataset(tmp_path, split="train")
+    assert [one.path.parent.name + "/" + one.path.stem for one in read] == ["cam1/001", "cam1/002"]
+    with pytest.raises(DataError, match="names 001, for which several have that name in different folders"):
+        open_dataset(tmp_path, split="val")
+
+
+def test_boxes_of_a_class_called_ignore_are_regions(tmp_path):
+    put(tmp_path, xml(thing() + thing("ignore")))
+    dataset = read_voc(tmp_path)
+    assert dataset.labels == ("can",)
+    assert dataset.pictures[0].ignore.tolist() == [False, True]
 
 
 def test_a_class_that_is_not_among_the_given_ones_is_said(tmp_path):

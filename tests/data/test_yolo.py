@@ -23,6 +23,7 @@ def folder(tmp_path):
         save(tmp_path / "images/train/a.png")
         save(tmp_path / "images/val/b.png")
         put(tmp_path / "labels/train/a.txt", lines)
+        put(tmp_path / "labels/val/b.txt", "")
         return tmp_path
 
     return make
@@ -40,7 +41,55 @@ def test_a_polygon_is_reduced_to_its_box(folder):
 
 
 def test_a_picture_without_a_label_file_is_a_negative(folder):
-    assert len(open_dataset(folder(), split="val").pictures[0]) == 0
+    save(folder() / "images/train/bare.png")
+    assert [len(one) for one in open_dataset(folder(), split="train")] == [1, 0]
+
+
+def test_labels_in_the_wrong_place_do_not_make_a_split_of_negatives(folder):
+    place = folder()
+    (place / "labels/train").rename(place / "labels/Training")
+    with pytest.raises(DataError, match=r"none of the 1 pictures of train has a label file \(expected .*train/a\.txt"):
+        open_dataset(place, split="train")
+    found = []
+    assert len(open_dataset(place, split="train", report=found.append)) == 1
+    assert len(found) == 1
+
+
+def test_labels_beside_their_pictures_count_below_a_folder_called_images(tmp_path):
+    save(tmp_path / "images/store/a.png")
+    put(tmp_path / "images/store/a.txt", "0 0.5 0.5 0.25 0.5\n")
+    put(tmp_path / "images/store/data.yaml", "train: .\nnames: [can]\n")
+    assert len(open_dataset(tmp_path / "images/store").pictures[0]) == 1
+
+
+def test_a_labelled_picture_of_a_foreign_kind_is_said_and_hidden_folders_are_passed_over(folder):
+    place = folder()
+    put(place / "images/train/b.heic", "")
+    put(place / "labels/train/b.txt", "0 0.5 0.5 0.25 0.5\n")
+    save(place / "images/train/.ipynb_checkpoints/a-checkpoint.png")
+    put(place / "images/train/notes.json", "{}")
+    found = []
+    assert [one.path.name for one in open_dataset(place, split="train", report=found.append)] == ["a.png"]
+    assert len(found) == 1
+    assert "b.heic: has labels, but is of no kind of picture that is read" in found[0]
+
+
+def test_boxes_of_a_class_called_ignore_are_regions(folder):
+    place = folder("0 0.5 0.5 0.25 0.5\n1 0.25 0.25 0.5 0.5\n", "train: images/train\nnames: [can, Ignore, box]\n")
+    dataset = open_dataset(place)
+    assert dataset.labels == ("can", "box")
+    (one,) = dataset.pictures
+    assert one.label.tolist() == [0, 0, 1]
+    assert one.ignore.tolist() == [False, True, True]
+    assert one.xyxy.tolist() == [[24, 12, 40, 36], [0, 0, 32, 24], [0, 0, 32, 24]]
+
+
+def test_a_folder_of_pictures_may_have_one_for_each_split(folder, tmp_path):
+    place = folder()
+    save(tmp_path / "new/images/val/c.png")
+    put(tmp_path / "new/labels/val/c.txt", "")
+    (one,) = open_dataset(place, images=tmp_path / "new/images", split="val").pictures
+    assert one.path.name == "c.png"
 
 
 def test_fractions_are_of_the_upright_picture(tmp_path, folder):
