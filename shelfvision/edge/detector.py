@@ -21,7 +21,12 @@ from shelfvision.edge.runtimes import RuntimeName
 from shelfvision.edge.tiles import grid_for, merge_tiles, plan_tiles
 from shelfvision.errors import UsageError
 
-MOST_TILES = 6
+MOST_TILES = 6  # of a picture up to _WIDE times as wide as high, or as high as wide
+_WIDE = 2.0
+_FAR = 6.0  # a picture so many times larger than the input shows too little at first to be believed
+_SEEN_AT = 2  # pixels of the picture a pixel of the input, in the parts of it that are looked at then
+_CUT = 3.0  # pixels: a box that ends so near to the border of a part goes on beyond it
+_SAMPLES = (1 / 3, 2 / 3)  # of its width and height: the middles of these parts
 _CLOSER = (1.0, 1.5, 2.0)  # times its size, the inputs of a look; few, for each shape is compiled once
 _COMFORTABLE = 56.0  # square root of a box's area in pixels of the input that is seen well
 _UNKNOWN_ZOOM = 2.0  # when the whole view shows nothing at all
@@ -106,10 +111,11 @@ class OnnxDetector:
         """A first look, and a second one that brings what it shows to a comfortable size."""
         size = (image.shape[1], image.shape[0])
         whole = self._look([image])[0]
-        zoom = self._choose_zoom(size, whole)
+        zoom = self._choose_zoom(size, self._typical_side(image, whole))
         sides = [self._input_side(times) for times in _CLOSER]
         if zoom > _CLOSER[-1] * 1.2:  # with less to gain, seams cost more than tiles give
-            grid = grid_for(size, max(size) * _CLOSER[-1] / zoom, MOST_TILES)
+            most = round(MOST_TILES * max(1.0, max(size) / min(size) / _WIDE))
+            grid = grid_for(size, max(size) * _CLOSER[-1] / zoom, most)
             return self._look_at_tiles(image, grid, sides[-1], whole)
         side = min(sides, key=lambda each: abs(np.log(each / self.size / zoom)))
         return whole if side == self.size else self._look([image], side)[0]
@@ -148,16 +154,38 @@ class OnnxDetector:
                 answers[index] = to_detections(rows[rows[:, 0] == place], fits[index], self.least_score)
         return answers
 
-    def _choose_zoom(self, size: tuple[int, int], whole: Detections) -> float:
+    def _typical_side(self, image: Image, whole: Detections) -> float | None:
+        """Pixels of the picture of a usual box's side, None where nothing is seen.
+
+        Of a very large picture it is seen in two parts: what is too small for the first look gives wrong boxes there.
+        """
+        height, width = image.shape[:2]
+        views = [[whole]]
+        if max(width, height) > _FAR * self.size:
+            side = _SEEN_AT * self.size
+            corners = [(max(0, round(width * at - side / 2)), max(0, round(height * at - side / 2))) for at in _SAMPLES]
+            parts = [np.ascontiguousarray(image[y : y + side, x : x + side]) for x, y in corners]
+            views.insert(0, [_whole_ones(found, part) for found, part in zip(self._look(parts), parts, strict=True)])
+        for view in views:
+            sure = np.concatenate([found.xyxy[found.score >= self.model.sidecar.thresholds.score] for found in view])
+            if len(sure):
+                return float(np.median(np.sqrt((sure[:, 2:] - sure[:, :2]).prod(axis=1))))
+        return None
+
+    def _choose_zoom(self, size: tuple[int, int], typical: float | None) -> float:
         """How much larger than in the first look things should be seen; no pixel of the picture is enlarged."""
         scale = self.size / max(size)
         room = max(1 / scale, 1.0)
-        sure = whole[whole.score >= self.model.sidecar.thresholds.score]
-        if not len(sure):
+        if typical is None:
             return min(room, _UNKNOWN_ZOOM)
-        sides = sure.xyxy[:, 2:] - sure.xyxy[:, :2]
-        typical = float(np.median(np.sqrt(sides[:, 0] * sides[:, 1]))) * scale
-        return min(room, max(_COMFORTABLE / max(typical, 1.0), 1.0))
+        return min(room, max(_COMFORTABLE / max(typical * scale, 0.1), 1.0))
+
+
+def _whole_ones(found: Detections, part: Image) -> Detections:
+    """The boxes that do not end at the border of a part of a picture: others are larger than they look."""
+    height, width = part.shape[:2]
+    inner = (found.xyxy[:, :2] > _CUT).all(axis=1) & (found.xyxy[:, 2:] < np.array([width, height]) - _CUT).all(axis=1)
+    return found[np.asarray(inner)]
 
 
 def open_detector(

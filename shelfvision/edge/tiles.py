@@ -16,6 +16,7 @@ _TOUCHING = 0.01  # of a tile's side: a box that ends so near to the tile's bord
 _TOUCHING_PIXELS = 3.0  # at least
 _SAME = 0.5  # IoU from which whole boxes of two tiles are one thing
 _INSIDE = 0.5  # share of a cut box that lies in a whole one, from which it is a part of it
+_BELIEVED = 0.5  # of a box's score that another one needs, to take its place: what is hardly seen removes nothing
 _PART = 0.3  # share of a box of the whole view that tiles show otherwise, from which they are believed
 _FILLED = 0.6  # share of the strip that two tiles have in common, which both parts of a thing fill
 _BLOCK = 128  # boxes that are compared at once
@@ -80,8 +81,9 @@ def merge_tiles(
     Boxes of one tile are taken to be of different things. A box that ends at a border inside the picture is cut: it
     goes when a whole box covers it, and is joined with the cut boxes across the border that continue it. Whole boxes
     of neighbouring tiles that overlap much are one thing, and the surer one stays. The view of the whole picture
-    gives what is too large for the tiles' overlap, and what no tile shows. Work grows with the number of tiles: only
-    tiles that share pixels are compared.
+    gives what is too large for the tiles' overlap, and what no tile shows. A box that is less than half as sure as
+    another removes it in none of these cases, so that boxes of any low score may be given too. Work grows with the
+    number of tiles: only tiles that share pixels are compared.
 
     Args:
         picture: width, height in pixels.
@@ -248,7 +250,10 @@ def _continues(
 def _any_pair(
     boxes: Detections, others: Detections, test: Callable[[FloatArray, FloatArray], NDArray[np.bool_]]
 ) -> NDArray[np.bool_]:
-    """(n,) whether a test holds for a box and any other one of its class; only boxes near each other are tested."""
+    """(n,) whether a test holds for a box and any other one of its class that is not much less sure.
+
+    Only boxes near each other are tested.
+    """
     result = np.zeros(len(boxes), bool)
     if not len(boxes) or not len(others):
         return result
@@ -266,7 +271,9 @@ def _any_pair(
         )
         if len(near):
             holds = test(boxes.xyxy[block], others.xyxy[near])
-            result[block] = (holds & (boxes.label[block][:, None] == others.label[near][None])).any(axis=1)
+            holds &= boxes.label[block][:, None] == others.label[near][None]
+            holds &= others.score[near][None] >= _BELIEVED * boxes.score[block][:, None]
+            result[block] = holds.any(axis=1)
     return result
 
 

@@ -130,7 +130,9 @@ def test_a_shelf_in_tiles_gives_each_package_once(path, monkeypatch, grid):
         ((512, 384), 76, [256, 384]),  # 38 pixels of the first input
         ((512, 384), 28, [256, 512]),
         ((1280, 960), 40, [256] + 6 * [512]),  # more than twice as large is wanted
-        ((4000, 3000), 40, [256] + 6 * [512]),  # and no more tiles than that
+        ((4000, 3000), 40, [256] * 3 + 6 * [512]),  # and no more tiles than that; far things are sought in two parts
+        ((4000, 3000), 900, [256] * 3),
+        ((4000, 500), 20, [256] * 3 + 10 * [512]),  # but for a wide picture
     ],
 )
 def test_auto_looks_closer_where_things_are_small_and_the_picture_has_more_pixels(path, monkeypatch, size, side, sides):
@@ -140,6 +142,23 @@ def test_auto_looks_closer_where_things_are_small_and_the_picture_has_more_pixel
     found = detector.detect(picture)
     assert sorted(map(tuple, found.xyxy.astype(int).tolist())) == sorted(boxes)
     assert shelf.sides == sides
+
+
+def test_a_wrong_large_box_of_an_aisle_does_not_decide_how_near_one_looks(path, monkeypatch):
+    """What is too small to be seen at first is taken for something else."""
+    detector = open_detector(path, runtime="onnxruntime", threads=1, tiling=Tiling())
+    Shelf(detector, monkeypatch, least=7)
+    seen = detector._look
+    wrong = Detections(np.array([[0, 0, 3000, 250]], np.float32), np.array([0.7], np.float32), np.zeros(1, np.int64))
+    picture, boxes = shelf_picture(3072, 256)
+
+    def look(images, side=None):
+        answers = seen(images, side)
+        return [wrong if image is picture else found for image, found in zip(images, answers, strict=True)]
+
+    monkeypatch.setattr(detector, "_look", look)
+    found = detector.detect(picture)
+    assert set(boxes) <= set(map(tuple, found.xyxy.astype(int).tolist()))
 
 
 def test_when_the_first_look_shows_nothing_a_closer_one_may(path):

@@ -100,6 +100,21 @@ def test_a_product_on_each_seam_and_crossing_is_one_box(grid, side, whole):
     one_each(merge_tiles(PICTURE, tiles, found, view), things)
 
 
+def test_what_is_hardly_seen_removes_nothing_and_is_not_joined_in():
+    """All boxes may be given, down to scores that nobody believes."""
+    tiles = plan_tiles(PICTURE, 2, 1)
+    sure = detections([[50, 50, 250, 300]], [0.9])
+    for score, left in ((0.3, 2), (0.6, 1)):
+        view = detections([[40, 40, 300, 310]], [score])
+        assert len(merge_tiles(PICTURE, tiles, [sure, Detections.empty()], view)) == left
+    border = float(tiles[0].x2)
+    cut = detections([[border - 80, 400, border, 500]], [0.9])
+    for score, left in ((0.3, 2), (0.6, 1)):
+        whole = detections([[border - 90, 390, border + 60, 510]], [score])
+        found = merge_tiles(PICTURE, tiles, [cut, whole])
+        assert len(found) == left
+
+
 def shelves(seed, width, height, gap=0):
     """Rows of packages side by side, hundreds of them."""
     rng = np.random.default_rng(seed)
