@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shelfvision.cli.detect import RuntimeOption, ThreadsOption, TilesOption, parse_tiles
+from shelfvision.cli.detect import RuntimeOption, ThreadsOption, TilesOption, parse_tiles, printable
 from shelfvision.errors import CameraError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def calibrate(
     model: Annotated[str, typer.Option(help="Detector: ONNX file with its sidecar, or 'default'.")] = "default",
     camera: Annotated[str, typer.Option(help="Id of the camera in the site file.")] = "camera-1",
     camera_source: Annotated[
-        str | None, typer.Option(help="Source of the camera in the site file, when a picture is given.")
+        str | None,
+        typer.Option(help="Source of the camera in the site file, when a picture is given; a file as seen from here."),
     ] = None,
     least_score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Boxes from this score on; the model's own when absent.")
@@ -56,9 +58,7 @@ def calibrate(
     catalogue, drawn = out.with_suffix(".csv"), out.with_name(f"{out.stem}-slots.png")
     if out.suffix not in {".yaml", ".yml"}:
         raise UsageError(f"--out {out}: expected a name that ends in .yaml")
-    there = [str(path) for path in (out, catalogue) if path.exists()]
-    if there and not overwrite:
-        raise UsageError(f"{' and '.join(there)}: there already; give another --out, or --overwrite")
+    _check_outputs((out, catalogue, drawn), source, overwrite=overwrite)
     detector = open_detector(
         model,
         runtime="onnxruntime" if runtime == "auto" else runtime,  # one picture is not worth measuring
@@ -75,21 +75,21 @@ def calibrate(
             f"{source}: no products found; give a sharper or nearer picture of the stocked shelf, "
             f"--tiles 2x2, or a lower --least-score than {detector.least_score:g}"
         )
-    wanted = source if live else camera_source
+    wanted = _source_from(out, source if live else camera_source)
     text = site_text(camera, wanted, size, slots, catalogue.name, source)
     sketch = cv2.imencode(".png", draw_slots(image, slots))[1].tobytes()
     for path, data in (
         (catalogue, catalogue_text(slots).encode()),
         (drawn, sketch),
-        (out, text.encode()),
+        (out, text.encode(errors="backslashreplace")),  # file names that are not UTF-8
     ):
         write_file(path, data)
     load_site(out)
     boards = len({slot.id.split("-")[0] for slot in slots})
     facings = sum(slot.facings for slot in slots)
-    print(f"{out}: {len(slots)} slots on {boards} boards, {facings} facings from {len(found)} boxes")
-    print(f"{catalogue}: {len(slots)} placeholders; put in the true SKUs and names, here and in {out.name}")
-    print(f"{drawn}: look whether every slot is right")
+    print(f"{printable(out)}: {len(slots)} slots on {boards} boards, {facings} facings from {len(found)} boxes")
+    print(f"{printable(catalogue)}: {len(slots)} placeholders; put in the true SKUs and names, in the site file too")
+    print(f"{printable(drawn)}: look whether every slot is right")
 
 
 def site_text(
@@ -101,10 +101,10 @@ def site_text(
         "# Check every slot on the drawn picture beside this file; give it its true SKU here and in the catalogue.",
         "version: 1",
         "store: {id: my-store, name: My store}",
-        f"catalogue: {json.dumps(catalogue)}",
+        f"catalogue: {_quoted(catalogue)}",
         "cameras:",
-        f"  - id: {json.dumps(camera)}",
-        f"    source: {json.dumps(source or 'usb:0')}"
+        f"  - id: {_quoted(camera)}",
+        f"    source: {_quoted(source or 'usb:0')}"
         + ("" if source else "  # put in the camera's address: rtsp://..., usb:N or a file"),
         f"    size: [{size[0]}, {size[1]}]  # the camera must send exactly this",
         "    fps: 5",
@@ -124,6 +124,35 @@ def catalogue_text(slots: Sequence[Slot]) -> str:
     lines = ["sku,name,gtin,category,price,unit_margin,backroom_units"]
     lines += [f"{slot.sku},{slot.sku.replace('-', ' ').capitalize()},,,,," for slot in slots]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A YAML string; in pairs of escapes, as JSON may have them, YAML would see two characters."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _check_outputs(outputs: Sequence[Path], source: str, *, overwrite: bool) -> None:
+    """The picture is never written over, other files only when asked for.
+
+    Raises:
+        UsageError: an output is the picture itself, or there already.
+    """
+    for path in outputs:
+        if os.path.realpath(path) == os.path.realpath(source):
+            raise UsageError(f"{path}: is the picture itself and would be written over; give another --out")
+    there = [str(path) for path in outputs if path.exists()]
+    if there and not overwrite:
+        raise UsageError(f"{' and '.join(there)}: there already; give another --out, or --overwrite")
+
+
+def _source_from(out: Path, source: str | None) -> str | None:
+    """A camera source as the site file must have it, where a relative path counts from the site file's folder."""
+    from shelfvision.site_file import is_file_source
+
+    if not source or not is_file_source(source) or Path(source).is_absolute():
+        return source
+    path = Path(source)
+    return os.path.relpath(Path(os.path.realpath(path.parent)) / path.name, Path(os.path.realpath(out)).parent)
 
 
 def _picture(source: str) -> tuple[Image, bool]:

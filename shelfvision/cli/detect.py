@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,7 +41,10 @@ def detect(
     model: ModelArgument,
     pictures: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of them.")],
     json_out: Annotated[Path | None, typer.Option("--json", help="Write all boxes as JSON; - for stdout.")] = None,
-    annotated: Annotated[Path | None, typer.Option(help="Folder for the pictures with boxes drawn in, PNG.")] = None,
+    annotated: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures with boxes drawn in, PNG; it is not searched for pictures."),
+    ] = None,
     least_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Boxes from this score on; when absent, see above."),
@@ -56,14 +60,18 @@ def detect(
 
     The JSON holds every box that the model gives, for whoever wants to choose or measure; drawn and counted are
     those that its own threshold believes. --least-score sets both.
-    A picture that cannot be read is told and passed over, and the exit code is 1.
+    A picture that cannot be read or drawn is told, the others are done, and the exit code is 1. What was found before
+    Ctrl-C or a fault stands in the JSON too.
     """
+    from shelfvision.cli.boxes_document import boxes_document
     from shelfvision.cli.progress import ProgressLine
     from shelfvision.data.images import read_image
     from shelfvision.edge.detector import open_detector
 
-    paths = _paths(pictures)
-    names = _names(paths) if annotated is not None else []
+    paths = _paths(pictures, annotated)
+    drawn = [] if annotated is None else [annotated / f"{name}.png" for name in _names(paths)]
+    quiet = str(json_out) == "-"
+    _check_outputs(drawn if json_out is None or quiet else [*drawn, json_out], [*paths, *_model_files(model)])
     tiling = parse_tiles(tiles)
     if runtime == "auto" and len(paths) < _WORTH_MEASURING:
         runtime = "onnxruntime"
@@ -71,32 +79,37 @@ def detect(
     thresholds = detector.model.sidecar.thresholds
     believed = thresholds.score if least_score is None else least_score
     detector.least_score = thresholds.least if least_score is None else least_score
-    images: list[dict[str, Any]] = []
-    faults: list[str] = []
-    quiet = str(json_out) == "-"
-    progress = ProgressLine("detect")
-    for number, path in enumerate(paths):
-        try:
-            image = read_image(path)
-        except DataError as error:
-            faults.append(str(error))
-            continue
-        started = time.perf_counter()
-        found = detector.detect(image)
-        took = time.perf_counter() - started
-        images.append({"image": str(path), "detections": as_json(found, detector.labels)})
-        sure = found[found.score >= believed]
-        if annotated is not None:
-            _draw(annotated / f"{names[number]}.png", image, sure, detector.labels)
+    if annotated is not None:
+        _make_folder(annotated)
+    faults = 0
+
+    def tell(fault: ShelfvisionError) -> None:
+        nonlocal faults
+        faults += 1
         progress.close()
-        if not quiet:
-            print(f"{path}: {counted(sure, detector.labels)} ({took * 1000:.0f} ms)")
-        progress.update((number + 1) / len(paths), f"{number + 1} of {len(paths)} pictures")
-    progress.close()
-    if json_out is not None:
-        write_json(json_out, {"images": images})
-    for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
+
+    with closing(ProgressLine("detect")) as progress, boxes_document(json_out) as add:
+        for number, path in enumerate(paths):
+            try:
+                image = read_image(path)
+                started = time.perf_counter()
+                found = detector.detect(image)
+            except ShelfvisionError as error:
+                tell(error)
+                continue
+            took = time.perf_counter() - started
+            add({"image": str(path), "detections": as_json(found, detector.labels)})
+            sure = found[found.score >= believed]
+            progress.close()
+            if not quiet:
+                print(f"{printable(path)}: {counted(sure, detector.labels)} ({took * 1000:.0f} ms)")
+            if drawn:
+                try:
+                    _draw(drawn[number], image, sure, detector.labels)
+                except ShelfvisionError as error:
+                    tell(error)
+            progress.update((number + 1) / len(paths), f"{number + 1} of {len(paths)} pictures")
     return 1 if faults else 0
 
 
@@ -136,34 +149,57 @@ def counted(found: Detections, labels: Sequence[str]) -> str:
     return ", ".join(words) or "nothing"
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a whole file or none; ``-`` is stdout.
+def printable(path: Path) -> str:
+    """The path as stdout can show it: what its encoding has no signs for is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return str(path).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _paths(given: Sequence[Path], drawings: Path | None) -> list[Path]:
+    """The pictures named, and those in the folders named but not in the folder for drawings.
 
     Raises:
-        ShelfvisionError: it cannot be written.
+        DataError: a folder without pictures.
+        UsageError: the folder for drawings is one of those that are searched.
     """
-    from shelfvision.edge.partial_file import write_file
-
-    if str(path) == "-":
-        print(json.dumps(document))
-        return
-    write_file(path, f"{json.dumps(document)}\n".encode())
-
-
-def _paths(given: Sequence[Path]) -> list[Path]:
-    """The pictures named, and those in the folders named."""
     from shelfvision.data.images import PICTURE_SUFFIXES
 
+    passed_over = None if drawings is None else os.path.realpath(drawings)
     paths: list[Path] = []
     for path in given:
         if not path.is_dir():
             paths.append(path)
             continue
-        inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in PICTURE_SUFFIXES and each.is_file())
+        if os.path.realpath(path) == passed_over:
+            raise UsageError(f"--annotated {drawings}: is searched for pictures; give another folder")
+        inside = sorted(
+            each
+            for each in path.rglob("*")
+            if each.suffix.lower() in PICTURE_SUFFIXES
+            and each.is_file()
+            and os.path.realpath(each.parent) != passed_over
+        )
         if not inside:
             raise DataError(f"{path}: holds no pictures")
         paths += inside
     return paths
+
+
+def _model_files(model: str) -> list[Path]:
+    path = Path(model)
+    return [path, path.with_suffix(".json")] if path.suffix == ".onnx" else []
+
+
+def _check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Nothing that is read may be written over.
+
+    Raises:
+        UsageError: an output is one of the inputs.
+    """
+    read = {os.path.realpath(path) for path in inputs}
+    for path in outputs:
+        if os.path.realpath(path) in read:
+            raise UsageError(f"{path}: is read and would be written over; give another --annotated or --json")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -173,15 +209,17 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [Path(name).stem for name in picture_names(paths)]
 
 
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ShelfvisionError(f"{path}: cannot be made: {error.strerror}") from None
+
+
 def _draw(path: Path, image: Image, found: Detections, labels: Sequence[str]) -> None:
     import cv2
 
     from shelfvision.edge.annotate_boxes import draw_detections
     from shelfvision.edge.partial_file import write_file
 
-    data = cv2.imencode(".png", draw_detections(image, found, labels))[1].tobytes()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ShelfvisionError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    write_file(path, data)
+    write_file(path, cv2.imencode(".png", draw_detections(image, found, labels))[1].tobytes())

@@ -90,6 +90,9 @@ class Health(Message):
     backlog: int = Field(ge=0)
     outbox_mb: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     cameras: dict[str, float] = Field(default_factory=dict, description="camera id to frames processed a second")
+    detector: Literal["starting", "ready", "away"] | None = Field(default=None, description="absent: none is used")
+    detector_restarts: int | None = Field(default=None, ge=0)
+    detector_problem: str | None = Field(default=None, max_length=500, description="why it is away")
 
 
 class TaskState(StrEnum):

@@ -162,6 +162,9 @@ class Agent:
             cameras={
                 worker.camera.id: worker.status.fps or 0.0 for worker in self.workers if worker.status is not None
             },
+            detector=None if self._detector is None else self._detector.state,
+            detector_restarts=None if self._detector is None else self._detector.restarts,
+            detector_problem=None if self._detector is None else (self._detector.problem or "")[:500] or None,
         )
 
     def _say_camera(self, status: CameraStatus) -> None:

@@ -24,6 +24,7 @@ _OTHERS: tuple[Colour, ...] = (
     (233, 180, 86),
 )
 _SMALLEST_WIDTH = 640  # narrower pictures are enlarged, or no text would fit
+_MOST_HEIGHT = 16_000  # of an enlarged picture
 
 
 def colour_of(label: int, labels: Sequence[str]) -> Colour:
@@ -36,7 +37,7 @@ def draw_detections(image: Image, found: Detections, labels: Sequence[str]) -> I
 
     Scores stand in the boxes that have room for them; class names too, where there is more than one class.
     """
-    zoom = max(1, -(-_SMALLEST_WIDTH // image.shape[1]))
+    zoom = max(1, min(-(-_SMALLEST_WIDTH // image.shape[1]), _MOST_HEIGHT // image.shape[0]))
     view = image.copy()
     if zoom > 1:
         view = np.asarray(cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC), np.uint8)

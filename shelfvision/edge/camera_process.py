@@ -16,7 +16,7 @@ from shelfvision.core.events import EventDraft, EventKind, to_utc
 from shelfvision.core.messages import CameraStatus, SlotCondition, SlotState
 from shelfvision.edge.camera import CameraSource, comes_back, open_camera
 from shelfvision.edge.clock import SteadyClock
-from shelfvision.edge.detector_client import RemoteDetector
+from shelfvision.edge.detector_client import DetectorLine, RemoteDetector
 from shelfvision.edge.frame import Frame
 from shelfvision.edge.pipeline import CameraPipeline, StepResult
 from shelfvision.edge.reports import CameraJob, CameraReport
@@ -71,7 +71,7 @@ class CameraProcess:
         self._job = job
         self._send = send
         plan, window = job.camera.plan(), job.presence_window_seconds
-        detector = None if job.detector is None else RemoteDetector(job.detector)
+        detector = None if job.detector is None else RemoteDetector(DetectorLine(job.detector))
         make = pipeline or (lambda: CameraPipeline(plan, presence_window_seconds=window, detector=detector))
         self._pipeline = make()
         self._clock = SteadyClock()

@@ -15,7 +15,7 @@ from shelfvision.core.detections import Detections, FloatArray
 from shelfvision.core.planogram import CameraPlan, Slot
 from shelfvision.core.shelf import SlotEvidence
 from shelfvision.edge.frame import Image
-from shelfvision.edge.inference import ActionClassifier, ActionScores, Detector, DetectorAwayError, Recogniser
+from shelfvision.edge.inference import ActionClassifier, ActionScores, AskedDetector, DetectorAwayError, Recogniser
 
 _log = structlog.get_logger(__name__)
 _WORTHWHILE = 0.75  # of a frame's area: less is cut out for the detector, more is not
@@ -51,6 +51,15 @@ class _Seen:
     sku_trust: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """What the detector was asked and has not answered yet."""
+
+    image: Image
+    slots: set[int]  # that it is to tell about, while they stay as they were
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class NetworkEvidence:
     """Runs the networks that there are, no more often than needed.
@@ -66,12 +75,13 @@ class NetworkEvidence:
     """
 
     plan: CameraPlan
-    detector: Detector | None
+    detector: AskedDetector | None
     recogniser: Recogniser | None
     settings: EvidenceSettings
     hands: FloatArray = field(init=False, default_factory=lambda: np.zeros((0, 4), np.float32))
     _seen: list[_Seen] = field(init=False)
     _looked_at: float = field(init=False, default=-np.inf)
+    _question: _Question | None = field(init=False, default=None)
     _away: str | None = field(init=False, default=None)  # why the detector did not answer last time
     _view: tuple[int, int, int, int] = field(init=False)  # part of the frame that the detector sees
 
@@ -82,39 +92,60 @@ class NetworkEvidence:
     def forget(self, index: int) -> None:
         """The slot's picture has changed: what was said of it holds no longer."""
         self._seen[index] = _Seen()
+        if self._question is not None:
+            self._question.slots.discard(index)
 
     def look(self, image: Image, clear: Sequence[bool], now: float) -> None:
         """Let the networks see the slots, when a clear one has changed or the last look at it is old.
+
+        What they say comes in at a later call, when they need longer; it holds for slots that did not change meanwhile.
 
         Args:
             image: the whole frame.
             clear: by slot, whether nothing is in front of it.
             now: time in seconds.
         """
-        if self.detector is None or now - self._looked_at < self.settings.every:
+        if self.detector is None:
             return
-        due = [
+        self._hear(self.detector)
+        if self._question is not None or now - self._looked_at < self.settings.every:
+            return
+        due = {
             index
             for index, (ok, seen) in enumerate(zip(clear, self._seen, strict=True))
             if ok and (seen.at is None or now - seen.at >= self.settings.refresh)
-        ]
+        }
         if not due:
             return
         self._looked_at = now
         x1, y1, x2, y2 = self._view
+        self._question = _Question(image, due, now)
+        self._hear(self.detector, image[y1:y2, x1:x2])
+
+    def _hear(self, detector: AskedDetector, view: Image | None = None) -> None:
+        """Take in the answer to the open question, if it is there; ``view`` is what it is asked first."""
+        question = self._question
+        if question is None:
+            return
         try:
-            found = self.detector.detect(image[y1:y2, x1:x2])
+            if view is not None:
+                detector.ask(view)
+            found = detector.answer()
         except DetectorAwayError as error:
+            self._question = None
             self._say_away(str(error))
             return
-        self._away = None
+        if found is None:
+            return
+        self._question = self._away = None
+        x1, y1, _, _ = self._view
         found = replace(found, xyxy=found.xyxy + np.array([x1, y1, x1, y1], np.float32))
-        names = self.detector.labels
+        names = detector.labels
         gaps = np.array([names[label] == "gap" for label in found.label], bool)
         hands = np.array([names[label] == "hand" for label in found.label], bool)
         self.hands = found[hands].xyxy
-        for index in due:
-            self._judge(index, image, found[~(gaps | hands)], found[gaps], now)
+        for index in sorted(question.slots):
+            self._judge(index, question.image, found[~(gaps | hands)], found[gaps], question.at)
 
     def _say_away(self, problem: str) -> None:
         """Tell once that the slots are judged by their pictures alone."""
@@ -122,7 +153,7 @@ class NetworkEvidence:
             _log.warning("without the detector for now", camera=self.plan.camera, problem=problem)
         self._away = problem
 
-    def _judge(self, index: int, image: Image, products: Detections, gaps: Detections, now: float) -> None:
+    def _judge(self, index: int, image: Image, products: Detections, gaps: Detections, at: float) -> None:
         seen, slot, settings = self._seen[index], self.plan.slots[index], self.settings
         bounds = np.array([slot.bounds], np.float64)
         if len(self.hands) and coverage(bounds, self.hands).max() > settings.hand_share:
@@ -137,7 +168,7 @@ class NetworkEvidence:
                 seen.facings, seen.trust = len(inside) or None, settings.doubtful_trust
         if self.recogniser is not None and len(inside) and seen.at is None:
             seen.sku, seen.sku_trust = self._name(image, inside, self.recogniser)
-        seen.at = now
+        seen.at = at
 
     @staticmethod
     def _inside(slot: Slot, boxes: Detections) -> Detections:

@@ -29,6 +29,54 @@ class Detector(Protocol):
         """
 
 
+class AskedDetector(Protocol):
+    """A detector that may answer later, so that frames need not wait for it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by index."""
+
+    def ask(self, image: Image) -> None:
+        """Give it a BGR picture, when the last one was answered; returns at once."""
+
+    def answer(self) -> Detections | None:
+        """Boxes in pixels of the picture given last; None while it is looked at.
+
+        Raises:
+            DetectorAwayError: it runs elsewhere and will not answer; ask again later.
+        """
+
+
+class AtOnce:
+    """A detector in this process, asked as others are; it answers before ``ask`` returns.
+
+    Args:
+        detector: does the work.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._found: Detections | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by index."""
+        return self._detector.labels
+
+    def ask(self, image: Image) -> None:
+        """Look at a BGR picture.
+
+        Raises:
+            DetectorAwayError: the detector says so.
+        """
+        self._found = self._detector.detect(image)
+
+    def answer(self) -> Detections | None:
+        """Boxes in pixels of that picture, once."""
+        found, self._found = self._found, None
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Recognition:
     """What one crop shows."""

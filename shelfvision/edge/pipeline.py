@@ -13,7 +13,7 @@ from shelfvision.edge.camera_faults import FreezeWatch, MoveWatch
 from shelfvision.edge.drafts import Drafter
 from shelfvision.edge.evidence import ActionClips, NetworkEvidence
 from shelfvision.edge.frame import Frame
-from shelfvision.edge.inference import ActionClassifier, Detector, Recogniser
+from shelfvision.edge.inference import ActionClassifier, AskedDetector, Recogniser
 from shelfvision.edge.light import Darkroom
 from shelfvision.edge.settings import PipelineSettings, choose_reduction
 from shelfvision.edge.shelf_watch import ShelfWatch, Sight
@@ -57,7 +57,7 @@ class CameraPipeline:
         *,
         presence_window_seconds: float = 300,
         settings: PipelineSettings | None = None,
-        detector: Detector | None = None,
+        detector: AskedDetector | None = None,
         recogniser: Recogniser | None = None,
         actions: ActionClassifier | None = None,
     ) -> None:

@@ -14,6 +14,7 @@ from shelfvision.core.messages import SlotState
 from shelfvision.edge.annotate import Annotator
 from shelfvision.edge.chosen_models import check_models, open_site_detector
 from shelfvision.edge.frame import Frame
+from shelfvision.edge.inference import AtOnce
 from shelfvision.edge.partial_file import PartialFile, cannot_write
 from shelfvision.edge.pipeline import CameraPipeline
 from shelfvision.edge.video_file import VideoFile
@@ -105,7 +106,8 @@ class _Run:
     def __init__(self, site: Site, camera: CameraSection, source: VideoFile, film: PartialFile | None) -> None:
         plan = camera.plan()
         self._site, self._source = site, source
-        detector = None if check_models(site.models) is None else open_site_detector(site.models, repeatable=True)
+        wanted = check_models(site.models) is not None
+        detector = AtOnce(open_site_detector(site.models, repeatable=True)) if wanted else None
         self._pipeline = CameraPipeline(
             plan, presence_window_seconds=site.device.presence_window_seconds, detector=detector
         )

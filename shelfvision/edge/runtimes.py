@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from shelfvision.core.detections import FloatArray
@@ -23,6 +24,7 @@ _TRIALS = 3  # runs a runtime that decide between the two
 _KEPT_SHAPES = 4  # compiled networks that OpenVINO keeps, one an input shape
 _choices: dict[tuple[str, int, tuple[int, ...]], str] = {}
 _choosing = threading.Lock()
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +148,13 @@ def open_session(
         data: the ONNX file.
         name: of the file, for messages.
         key: what tells models apart (their hash); ``auto`` decides once for each.
-        runtime: which; ``auto`` measures those that are installed.
+        runtime: which; ``auto`` measures those that are installed, and does without one that fails.
         threads: computing threads; all cores when absent.
         shape: of the input that ``auto`` measures with.
         exact: no reduced precision.
 
     Raises:
-        ModelError: the runtime refuses the graph.
+        ModelError: the runtime cannot be imported or refuses the graph; under ``auto``, each of them does.
         UsageError: the runtime is not installed.
     """
     count = usable_threads(threads)
@@ -165,23 +167,48 @@ def open_session(
     with _choosing:
         chosen = _choices.get((key, count, shape))
         if chosen is None and len(there) > 1:
-            sessions = [_load(each, data, name, count, exact=exact) for each in there]
-            session = _quickest(sessions, shape, name)
+            images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+            session = _quickest(_load_working(there, data, name, count, images, exact=exact), images, name)
             _choices[key, count, shape] = session.runtime
             return session
     return _load(chosen or there[0], data, name, count, exact=exact)
 
 
-def _quickest(sessions: Sequence[Session], shape: tuple[int, ...], name: str) -> Session:
+def _load_working(
+    there: Sequence[str], data: bytes, name: str, threads: int, images: FloatArray, *, exact: bool
+) -> list[Session]:
+    """The runtimes that load the graph and run it once, which compiles and fills caches; others are told in the log.
+
+    Raises:
+        ModelError: none does; why, of each.
+    """
+    sessions: list[Session] = []
+    faults: list[str] = []
+    for runtime in there:
+        try:
+            session = _load(runtime, data, name, threads, exact=exact)
+            run_graph(session, images, name)
+        except ModelError as error:
+            faults.append(str(error))
+            continue
+        sessions.append(session)
+    if not sessions:
+        raise ModelError("; ".join(faults))
+    for fault in faults:
+        _log.warning("a runtime that fails is left out", problem=fault)
+    return sessions
+
+
+def _quickest(sessions: Sequence[Session], images: FloatArray, name: str) -> Session:
     """The one with the least median time; they take turns, so that a busy moment hits all."""
-    images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    if len(sessions) == 1:
+        return sessions[0]
     times: dict[str, list[float]] = {session.runtime: [] for session in sessions}
-    for trial in range(_TRIALS + 1):
+    for _ in range(_TRIALS):
         for session in sessions:
             begun = time.perf_counter()
             run_graph(session, images, name)
-            if trial:  # the first run compiles and fills caches
-                times[session.runtime].append(time.perf_counter() - begun)
+            times[session.runtime].append(time.perf_counter() - begun)
     return min(sessions, key=lambda session: statistics.median(times[session.runtime]))
 
 
@@ -200,6 +227,8 @@ def run_graph(session: Session, images: FloatArray, name: str) -> NDArray[Any]:
 def _load(runtime: str, data: bytes, name: str, threads: int, *, exact: bool) -> Session:
     try:
         return SESSIONS[runtime](data, threads, exact=exact)
+    except ImportError as error:
+        raise ModelError(f"{name}: {runtime} cannot be imported: {_first(error)}; install it again") from error
     except Exception as error:  # the runtimes raise classes of their own that share no base
         raise ModelError(f"{name}: {runtime} cannot load it: {_first(error)}; export the model again") from error
 

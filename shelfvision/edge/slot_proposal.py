@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+import cv2
 import numpy as np
 
 from shelfvision.core.boxes import coverage, iou
 from shelfvision.core.detections import Detections
-from shelfvision.core.planogram import Slot, check_polygon
+from shelfvision.core.planogram import Point, Slot, check_polygon, polygon_area
 from shelfvision.edge.frame import Image
 from shelfvision.edge.likeness import Look, likeness, look_of
 from shelfvision.edge.shelf_rows import Column, split_rows, stack_columns
@@ -23,6 +25,7 @@ _SIDE_MARGIN = 0.06  # of a facing's width, left and right
 _FOOT_MARGIN = 0.02  # of the height, below
 _HEAD_MARGIN = 0.15  # of the height, above; less where the board above comes sooner
 _STEEPEST = 0.25  # slope of a board in the picture
+_INSIDE = 0.5  # share of the smaller of two slots that the other covers: both are of the same things
 
 
 @dataclass(slots=True)
@@ -33,11 +36,22 @@ class _Run:
     empty: int = 0  # facings among them that are gaps
 
 
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A slot that has no name yet."""
+
+    row: int
+    polygon: tuple[Point, ...]
+    facings: int
+    capacity: int
+
+
 def propose_slots(image: Image, found: Detections, labels: Sequence[str]) -> list[Slot]:
     """Slots from left to right, board by board.
 
     A run of neighbours that look alike is one slot; a gap between two like ones belongs to it, any other gap is a
-    slot of its own. SKUs are placeholders ``unknown-1``, ``unknown-2`` ...
+    slot of its own. Of two slots one of which lies mostly in the other, the one with more facings stays, else the
+    larger. SKUs are placeholders ``unknown-1``, ``unknown-2`` ...
 
     Args:
         image: the picture.
@@ -59,7 +73,7 @@ def propose_slots(image: Image, found: Detections, labels: Sequence[str]) -> lis
         return []
     looks = {column.box: single[column.members[0]] for column in columns}
     size = (image.shape[1], image.shape[0])
-    slots: list[Slot] = []
+    proposals: list[_Proposal] = []
     rows = split_rows(columns + empty)
     for number, row in enumerate(rows):
         ceiling = rows[:number]
@@ -72,8 +86,31 @@ def propose_slots(image: Image, found: Detections, labels: Sequence[str]) -> lis
                 continue
             units = sum(max(len(column.members), 1) for column in run.columns) + max(run.empty - 1, 0)
             facings = sum(1 for column in run.columns if column.members) + run.empty
-            name = len(slots) + 1
-            slots.append(Slot(f"row{number + 1}-{place + 1}", polygon, f"unknown-{name}", facings, max(units, facings)))
+            proposals.append(_Proposal(number, polygon, facings, max(units, facings)))
+    return _named(_apart(proposals))
+
+
+def _apart(proposals: list[_Proposal]) -> list[_Proposal]:
+    """Without those that lie mostly in, or around, one with more facings; of as many, a larger one."""
+    areas = [polygon_area(each.polygon) for each in proposals]
+    corners = [np.array(each.polygon, np.float32) for each in proposals]
+    kept: list[int] = []
+    for index in sorted(range(len(proposals)), key=lambda each: (-proposals[each].facings, -areas[each])):
+        if all(
+            cv2.intersectConvexConvex(corners[index], corners[other])[0] <= _INSIDE * min(areas[index], areas[other])
+            for other in kept
+        ):
+            kept.append(index)
+    return [proposals[index] for index in sorted(kept)]
+
+
+def _named(proposals: list[_Proposal]) -> list[Slot]:
+    """Slots whose rows, places and SKUs are counted from 1 without holes."""
+    slots: list[Slot] = []
+    for number, (_, row) in enumerate(groupby(proposals, key=lambda each: each.row), 1):
+        for place, each in enumerate(row, 1):
+            sku = f"unknown-{len(slots) + 1}"
+            slots.append(Slot(f"row{number}-{place}", each.polygon, sku, each.facings, each.capacity))
     return slots
 
 

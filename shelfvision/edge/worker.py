@@ -6,7 +6,6 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -21,9 +20,9 @@ from shelfvision.core.messages import CameraStatus, SlotCondition, SlotState
 from shelfvision.edge.camera_process import run_camera
 from shelfvision.edge.detector_client import DetectorAddress
 from shelfvision.edge.reports import CameraJob, CameraReport
+from shelfvision.edge.restarts import Restarts
 
-RESTART_WINDOW = 600.0  # seconds in which restarts count towards the pause before the next one
-_PAUSES = (0.5, 30.0)
+_PAUSES = (0.5, 30.0)  # seconds before the process is started again, first and longest
 _SILENCE = 60.0  # a process that reports nothing for so long hangs
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +65,7 @@ class CameraWorker:
         self._reader: threading.Thread | None = None
         self._heard = 0.0
         self._start_at: float | None = None
-        self._deaths: deque[float] = deque()
+        self._restarts = Restarts(*_PAUSES)
         self._slots: dict[str, SlotState] = {}
         self._stopping = False
         self._lost = False  # a camera event said that it went offline
@@ -122,10 +121,7 @@ class CameraWorker:
 
     def _bury(self, process: SpawnProcess, now: float) -> None:
         """The process died: say so, and plan the next start."""
-        while self._deaths and self._deaths[0] < now - RESTART_WINDOW:
-            self._deaths.popleft()
-        pause = min(_PAUSES[0] * 2 ** len(self._deaths), _PAUSES[1])
-        self._deaths.append(now)
+        pause = self._restarts.pause(now)
         self._start_at = now + pause
         code = process.exitcode or 0
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"

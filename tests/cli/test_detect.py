@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import struct
 import zlib
+from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from shelfvision.cli.main import main
+from shelfvision.edge.detector import OnnxDetector
 from tests.edge.marker_model import paint, painted_box, write_model
 
 
@@ -76,6 +81,106 @@ def test_unreadable_pictures_are_told_and_the_others_done(model, picture, tmp_pa
     assert all(line.startswith("error: ") for line in errors)
     images = json.loads((tmp_path / "o.json").read_text())["images"]
     assert [image["image"] for image in images] == [str(picture)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures."""
+    path = tmp_path / "shelves"
+    path.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        cv2.imwrite(str(path / name), paint((256, 192), (4, 5, 30, 40, 0.8)))
+    return path
+
+
+def images_in(path) -> list[str]:
+    return [Path(image["image"]).name for image in json.loads(path.read_text())["images"]]
+
+
+def test_no_input_is_written_over(model, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in [*folder.iterdir(), *Path(model).parent.iterdir()]}
+    (tmp_path / "link").symlink_to(folder)
+    for words in (
+        ["a.png", "--annotated", "."],
+        [folder / "b.png", "--annotated", tmp_path / "link"],
+        ["a.png", "--json", tmp_path / "link" / "a.png"],
+        [folder, "--json", "c.png"],
+        ["a.png", "--json", model],
+        ["a.png", "--json", Path(model).with_suffix(".json")],
+        [folder, "--annotated", "."],
+    ):
+        assert detect(model, *words) == 2, words
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "--annotated" in line
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_drawings_in_a_searched_folder_are_not_looked_at_the_next_time(model, folder, tmp_path):
+    for _ in range(2):
+        assert detect(model, folder, "--annotated", folder / "drawn", "--json", tmp_path / "o.json") == 0
+        assert images_in(tmp_path / "o.json") == ["a.png", "b.png", "c.png"]
+    assert sorted(path.name for path in (folder / "drawn").iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize(("fault", "code"), [(KeyboardInterrupt, 130), (ZeroDivisionError, 3)])
+def test_what_was_found_before_the_end_came_is_kept(model, folder, monkeypatch, fault, code):
+    seen = []
+    out = folder.parent / "o.json"
+    real = OnnxDetector.detect
+
+    def detect_two(self, image):
+        if len(seen) == 2:
+            raise fault
+        seen.append(image)
+        return real(self, image)
+
+    monkeypatch.setattr(OnnxDetector, "detect", detect_two)
+    assert detect(model, folder, "--json", out) == code
+    assert images_in(out) == ["a.png", "b.png"]
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_a_drawing_that_cannot_be_written_costs_only_itself(model, folder, tmp_path, capsys):
+    (tmp_path / "drawn" / "b.png").mkdir(parents=True)
+    assert detect(model, folder, "--annotated", tmp_path / "drawn", "--json", tmp_path / "o.json") == 1
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert "b.png: is a folder" in line
+    assert len(output.out.splitlines()) == 3
+    assert images_in(tmp_path / "o.json") == ["a.png", "b.png", "c.png"]
+    assert (tmp_path / "drawn" / "c.png").is_file()
+
+
+@contextmanager
+def largest_file(size):
+    """A disk that is full when a file reaches this many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_pictures_that_found_room(model, folder, tmp_path, capsys):
+    assert detect(model, folder, "--json", tmp_path / "o.json") == 0
+    with largest_file((tmp_path / "o.json").stat().st_size - 20):
+        assert detect(model, folder, "--json", tmp_path / "o.json") == 1
+    assert "o.json: cannot be written" in capsys.readouterr().err
+    assert images_in(tmp_path / "o.json") == ["a.png", "b.png"]
+    assert detect(model, folder, "--json", "/dev/full") == 1
+    assert "/dev/full: cannot be written: No space" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_shown_and_written(model, tmp_path, capsys):
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / name).write_bytes(cv2.imencode(".png", paint((256, 192), (4, 5, 30, 40, 0.8)))[1].tobytes())
+    assert detect(model, tmp_path / name, "--json", tmp_path / "o.json", "--annotated", tmp_path / "drawn") == 0
+    assert r"caf\udce9.png: 1 product" in capsys.readouterr().out
+    assert images_in(tmp_path / "o.json") == [name]
+    assert (tmp_path / "drawn" / name).is_file()
 
 
 @pytest.mark.parametrize("tiles", ["off", "auto", "2x2", "3X1"])

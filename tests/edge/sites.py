@@ -22,12 +22,22 @@ def camera(
     return {"id": name, "source": source, "size": list(size), "fps": fps, "slots": SLOTS, **more}
 
 
-def write_site(folder: Path, *cameras: dict[str, Any], broker: str = "mqtt://127.0.0.1:9", **more: Any) -> Path:
-    """A site file in ``folder``, with its outbox beside it."""
+def write_site(
+    folder: Path,
+    *cameras: dict[str, Any],
+    broker: str = "mqtt://127.0.0.1:9",
+    delivery: str = "watermark",
+    **more: Any,
+) -> Path:
+    """A site file in ``folder``, with its outbox beside it.
+
+    A test without a service that waits for several events wants ``delivery="broker"``: with the other one an event that
+    nobody acknowledges holds up those that come seconds after it.
+    """
     site = {
         "store": {"id": "shop"},
         "broker": {"url": broker},
-        "device": {"id": "edge", "outbox": str(folder / "outbox.sqlite")},
+        "device": {"id": "edge", "outbox": str(folder / "outbox.sqlite"), "delivery": delivery},
         "models": {"detector": "none"},  # a test that wants one says which
         "catalogue": [{"sku": "A", "name": "A"}, {"sku": "B", "name": "B"}],
         "cameras": list(cameras),

@@ -115,9 +115,7 @@ def test_a_file_plays_in_real_time_to_its_end_and_everything_is_delivered(
     mosquitto: Mosquitto, observer: Observer, tmp_path: Path
 ) -> None:
     section = simulated() | {"source": str(film(tmp_path / "table.mp4", 7))}
-    site = write_site(tmp_path, section, broker=url(mosquitto.port))
-    text = site.read_text().replace("outbox:", "delivery: broker\n  outbox:")
-    site.write_text(text)
+    site = write_site(tmp_path, section, broker=url(mosquitto.port), delivery="broker")
     began = time.monotonic()
     with watching(site) as agent:
         assert agent.process.wait(60) == 0, agent.lines
@@ -139,7 +137,7 @@ def test_a_file_plays_in_real_time_to_its_end_and_everything_is_delivered(
 def test_a_killed_camera_process_is_reported_and_started_again(
     mosquitto: Mosquitto, observer: Observer, tmp_path: Path
 ) -> None:
-    site = write_site(tmp_path, simulated(), broker=url(mosquitto.port))
+    site = write_site(tmp_path, simulated(), broker=url(mosquitto.port), delivery="broker")
     with watching(site) as agent:
         wait_until(lambda: observer.statuses("table")[-1:] == ["online"], 60)
         (victim,) = camera_processes(agent)
@@ -171,6 +169,8 @@ def test_one_detector_serves_all_cameras_and_its_death_stops_none(
         wait_until(lambda: sum("detector ready" in line for line in agent.lines) == 2, 60)
         assert observer.statuses("table")[-1] == "online"
         assert "offline" not in observer.statuses("table")
+        wait_until(lambda: observer.seen("health")[-1].get("detector_restarts") == 1, 30)
+        wait_until(lambda: observer.seen("health")[-1]["detector"] == "ready", 30)
     assert camera_processes(agent) == []
     assert not any("Traceback" in line for line in agent.lines)
 
@@ -242,7 +242,8 @@ def test_an_http_camera_that_dies_comes_back_and_its_password_is_never_seen(
     mosquitto: Mosquitto, observer: Observer, tmp_path: Path
 ) -> None:
     served = HttpCamera()
-    site = write_site(tmp_path, camera(served.url("/mjpeg?pwd=hunter2", "admin:hunter2@")), broker=url(mosquitto.port))
+    source = camera(served.url("/mjpeg?pwd=hunter2", "admin:hunter2@"))
+    site = write_site(tmp_path, source, broker=url(mosquitto.port), delivery="broker")
     try:
         with watching(site) as agent:
             wait_until(lambda: observer.statuses("cam")[-1:] == ["online"], 60)

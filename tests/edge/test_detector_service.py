@@ -6,15 +6,17 @@ import os
 import signal
 import threading
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shelfvision.config import ModelsSection
-from shelfvision.edge import default_models
+from shelfvision.core.detections import Detections
+from shelfvision.edge import default_models, detector_service
 from shelfvision.edge.chosen_models import check_models, detector_path
-from shelfvision.edge.detector_client import DetectorAddress, RemoteDetector
+from shelfvision.edge.detector_client import GOOD, SIZE, DetectorAddress, DetectorLine, RemoteDetector
 from shelfvision.edge.detector_service import DetectorService
 from shelfvision.edge.inference import DetectorAwayError
 from shelfvision.errors import ModelError
@@ -41,13 +43,13 @@ def test_several_cameras_ask_at_once_and_each_gets_its_own_answer(service):
     faults = []
 
     def ask(row):
-        remote = RemoteDetector(service.address)
+        line = DetectorLine(service.address)
         picture = paint((256, 192), (4, row, 30, 40, 0.8))
         for _ in range(5):
-            found = remote.detect(picture)
-            if found.xyxy.tolist() != [painted_box(4, row, 30, 40)] or remote.labels != ("product", "gap"):
+            found = line.detect(picture)
+            if found.xyxy.tolist() != [painted_box(4, row, 30, 40)] or line.labels != ("product", "gap"):
                 faults.append(row)
-        remote.close()
+        line.close()
 
     threads = [threading.Thread(target=ask, args=(row,)) for row in range(4, 12)]
     for thread in threads:
@@ -60,19 +62,19 @@ def test_several_cameras_ask_at_once_and_each_gets_its_own_answer(service):
 
 
 def test_a_killed_process_starts_again_and_cameras_find_it(service):
-    remote = RemoteDetector(service.address)
+    line = DetectorLine(service.address)
     picture = paint((256, 192), (4, 5, 30, 40, 0.8))
-    assert len(remote.detect(picture)) == 1
+    assert len(line.detect(picture)) == 1
     first = service.pid
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: service.pid is None, 10)
     with pytest.raises(DetectorAwayError, match="does not answer"):
-        remote.detect(picture)
+        line.detect(picture)
 
     def answers():
         service.step(time.monotonic())
         try:
-            return len(remote.detect(picture)) == 1
+            return len(line.detect(picture)) == 1
         except DetectorAwayError:
             return False
 
@@ -80,11 +82,92 @@ def test_a_killed_process_starts_again_and_cameras_find_it(service):
     assert service.pid != first
 
 
+def test_a_stopped_process_holds_no_camera_and_is_replaced(service, monkeypatch):
+    monkeypatch.setattr(detector_service, "_SILENCE", 5.0)
+    picture = paint((256, 192), (4, 5, 30, 40, 0.8))
+    impatient = DetectorLine(service.address, seconds=0.5)
+    first = service.pid
+    os.kill(first, signal.SIGSTOP)
+    with pytest.raises(DetectorAwayError, match=r"does not answer: nothing within 0\.5 s"):
+        impatient.detect(picture)
+    patient = RemoteDetector(DetectorLine(service.address))
+    patient.ask(picture)
+    assert patient.answer() is None, "the camera's frames go on"
+
+    def replaced():
+        service.step(time.monotonic())
+        return service.pid not in {None, first} and service.state == "ready"
+
+    wait_until(lambda: service.step(time.monotonic()) or service.state == "away", 30)
+    assert "its process ended with code -9" in service.problem
+    wait_until(replaced, 30)
+    assert service.restarts == 1
+    with pytest.raises(DetectorAwayError):
+        wait_until(patient.answer, 30)
+    patient.ask(picture)
+    found = []
+    wait_until(lambda: found.append(patient.answer()) or found[-1] is not None, 30)
+    assert found[-1].xyxy.tolist() == [painted_box(4, 5, 30, 40)]
+    assert patient.labels == ("product", "gap")
+
+
+def test_a_process_that_dies_again_and_again_is_started_ever_more_seldom(service, monkeypatch):
+    now, pauses = time.monotonic(), []
+    for _ in range(3):
+        process = service._process
+        process.kill()
+        process.join(10)
+        service.step(now)
+        pauses.append(service._start_at - now)
+        now = service._start_at
+        service.step(now)
+        wait_until(lambda at=now: service.step(at) or service.state == "ready", 30)
+    assert pauses == [1.0, 2.0, 4.0]
+
+
+def test_a_camera_that_gave_up_is_not_worked_for():
+    looks, gate = [], threading.Event()
+
+    class Slow:
+        labels = ("product",)
+
+        def detect(self, image):
+            looks.append(int(image[0, 0, 0]))
+            gate.wait(10)
+            return Detections.empty()
+
+    desk = detector_service._Desk(Slow())
+    ends = [Pipe() for _ in range(3)]
+    threads = [threading.Thread(target=desk.answer, args=(theirs,)) for _, theirs in ends]
+    for number, ((ours, _), thread) in enumerate(zip(ends, threads, strict=True)):
+        thread.start()
+        ours.recv_bytes()
+        ours.send_bytes(SIZE.pack(2, 2) + bytes([number] * 12))
+        wait_until(lambda: looks, 10)
+    ends[1][0].close()
+    gate.set()
+    assert ends[2][0].recv_bytes() == GOOD
+    ends[2][0].close()
+    ends[0][0].close()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(looks) == [0, 2]
+
+
+def test_a_look_without_end_ends_the_signs_of_life(monkeypatch):
+    desk = detector_service._Desk(None)
+    assert desk.is_well
+    desk._since = time.monotonic() - 1
+    assert desk.is_well
+    monkeypatch.setattr(detector_service, "_LONGEST_LOOK", 0.5)
+    assert not desk.is_well
+
+
 def test_nobody_without_the_key_is_answered(service):
-    stranger = RemoteDetector(DetectorAddress(service.address.path, b"guess"))
+    stranger = DetectorLine(DetectorAddress(service.address.path, b"guess"))
     with pytest.raises(DetectorAwayError, match="digest"):
         stranger.detect(np.zeros((32, 32, 3), np.uint8))
-    assert len(RemoteDetector(service.address).detect(paint((256, 192), (4, 5, 30, 40, 0.8)))) == 1
+    assert len(DetectorLine(service.address).detect(paint((256, 192), (4, 5, 30, 40, 0.8)))) == 1
 
 
 def test_stopping_leaves_no_process_and_no_file(service):

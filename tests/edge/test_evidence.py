@@ -14,7 +14,7 @@ from shelfvision.core.planogram import CameraPlan, Slot
 from shelfvision.core.shelf import SlotEvidence
 from shelfvision.edge.evidence import EvidenceSettings, NetworkEvidence, view_of
 from shelfvision.edge.frame import Image
-from shelfvision.edge.inference import ActionScores, DetectorAwayError, Recognition
+from shelfvision.edge.inference import ActionScores, AtOnce, DetectorAwayError, Recognition
 from shelfvision.edge.pipeline import CameraPipeline
 from tests.edge.shelf_footage import ShelfFootage
 
@@ -70,6 +70,8 @@ def boxes_of(footage: ShelfFootage) -> list[tuple[float, ...]]:
 
 
 def run(footage: ShelfFootage, seconds: float, **networks) -> tuple[list[EventDraft], list[SlotCondition]]:
+    if "detector" in networks:
+        networks["detector"] = AtOnce(networks["detector"])
     pipeline, events, states = CameraPipeline(footage.plan, **networks), [], []
     for frame in footage.frames(seconds):
         result = pipeline.step(frame)
@@ -132,7 +134,7 @@ class TestHowFarADetectorIsBelieved:
     @staticmethod
     def added(detector, evidence=None, *, facings=(2,), witnessed=False):
         footage = ShelfFootage(facings=facings, per_board=1, seed=1, fps=5)
-        networks = NetworkEvidence(footage.plan, detector, None, EvidenceSettings())
+        networks = NetworkEvidence(footage.plan, AtOnce(detector), None, EvidenceSettings())
         networks.look(np.zeros((360, 640, 3), np.uint8), [True] * len(facings), 1.0)
         return networks.add(0, evidence or SlotEvidence(clear=True), witnessed=witnessed)
 
@@ -177,7 +179,7 @@ def test_the_detector_runs_on_change_and_no_more_often_than_it_may():
     footage = ShelfFootage(seed=1, fps=5)
     detector = FixedDetector(boxes_of(footage), [0] * 4)
     settings = EvidenceSettings(every=1.0, refresh=60.0)
-    networks = NetworkEvidence(footage.plan, detector, None, settings)
+    networks = NetworkEvidence(footage.plan, AtOnce(detector), None, settings)
     image = np.zeros((360, 640, 3), np.uint8)
     for step in range(300):
         networks.look(image, [True] * 4, step / 5)
@@ -197,7 +199,7 @@ def test_a_detector_that_is_away_is_asked_again_and_holds_nothing_up():
     footage = ShelfFootage(seed=1, fps=5)
     detector = FixedDetector(boxes_of(footage), [0] * 4)
     fine = detector.detect
-    networks = NetworkEvidence(footage.plan, detector, None, EvidenceSettings())
+    networks = NetworkEvidence(footage.plan, AtOnce(detector), None, EvidenceSettings())
     image = np.zeros((360, 640, 3), np.uint8)
 
     def away(_):
@@ -209,6 +211,36 @@ def test_a_detector_that_is_away_is_asked_again_and_holds_nothing_up():
     detector.detect = fine
     networks.look(image, [True] * 4, 1.0)
     assert networks.add(0, SlotEvidence(clear=True)).detected_facings == 1
+
+
+def test_a_late_answer_holds_for_slots_that_stayed_as_they_were():
+    footage = ShelfFootage(seed=1, fps=5)
+    asked, said = [], []
+
+    class Elsewhere:
+        labels = ("product", "gap", "hand")
+
+        def ask(self, image):
+            asked.append(image)
+
+        def answer(self):
+            return said.pop() if said else None
+
+    networks = NetworkEvidence(footage.plan, Elsewhere(), None, EvidenceSettings())
+    image, clear = np.zeros((360, 640, 3), np.uint8), [True] * 4
+
+    def counts():
+        return [networks.add(index, SlotEvidence(clear=True)).detected_facings for index in range(4)]
+
+    for now in (0.0, 0.2, 1.0, 2.0):
+        networks.look(image, clear, now)
+    assert len(asked) == 1, "no second question before the first is answered"
+    networks.forget(2)
+    said.append(FixedDetector(boxes_of(footage), [0] * 4).answer)
+    networks.look(image, [False] * 4, 2.2)
+    assert counts() == [1, 1, None, 1]
+    networks.look(image, clear, 3.2)
+    assert len(asked) == 2, "the slot that changed is looked at again"
 
 
 def plan_with(size, *boxes):
@@ -247,7 +279,7 @@ def test_boxes_of_the_part_that_it_sees_are_put_back_into_the_frame():
                 np.array([[280, 280, 360, 360]], np.float32), np.array([0.9], np.float32), np.zeros(1, np.int64)
             )
 
-    networks = NetworkEvidence(plan, Part(), None, EvidenceSettings())
+    networks = NetworkEvidence(plan, AtOnce(Part()), None, EvidenceSettings())
     networks.look(np.zeros((1080, 1920, 3), np.uint8), [True], 0.0)
     assert seen == [(640, 640, 3)]
     assert networks.add(0, SlotEvidence(clear=True)).detected_facings == 1

@@ -9,7 +9,9 @@ import zipfile
 import numpy as np
 import onnx
 import pytest
+import structlog
 from onnx import TensorProto, helper, numpy_helper
+from structlog.testing import capture_logs
 
 from shelfvision.core.sidecar import parse_sidecar
 from shelfvision.data.input_picture import as_batch
@@ -76,6 +78,63 @@ def test_auto_measures_both_runtimes_once_and_remembers(tmp_path, monkeypatch):
     loaded.clear()
     assert open_detector(path, threads=1).model.runtime == first
     assert loaded == [first]
+
+
+def broken_import(*_arguments, **_options):
+    raise ImportError("libopenvino.so: no such file")
+
+
+def refusing(*_arguments, **_options):
+    raise RuntimeError("an operator that is not known")
+
+
+class FailingSession:
+    """Loads what it is given and cannot run it."""
+
+    runtime = "failing"
+
+    def __init__(self, *_arguments, **_options) -> None:
+        self.inputs = self.outputs = []
+
+    def run(self, _images):
+        raise RuntimeError("no such instruction")
+
+
+@pytest.mark.parametrize("broken", RUNTIMES)
+@pytest.mark.parametrize(
+    ("maker", "why"),
+    [
+        (broken_import, "cannot be imported: libopenvino.so"),
+        (refusing, "an operator that is not known"),
+        (FailingSession, "no such instruction"),
+    ],
+)
+def test_auto_does_without_a_runtime_that_fails_and_says_so_once(tmp_path, monkeypatch, broken, maker, why):
+    monkeypatch.setitem(runtimes.SESSIONS, broken, maker)
+    monkeypatch.setattr(runtimes, "_choices", {})
+    monkeypatch.setattr(runtimes, "_log", structlog.get_logger())
+    path = write_model(tmp_path)
+    (other,) = set(RUNTIMES) - {broken}
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert open_detector(path, threads=1).model.runtime == other
+    (line,) = logs
+    assert line["log_level"] == "warning"
+    assert why in line["problem"]
+
+
+def test_auto_names_the_fault_of_every_runtime_when_all_fail(tmp_path, monkeypatch):
+    monkeypatch.setitem(runtimes.SESSIONS, "onnxruntime", refusing)
+    monkeypatch.setitem(runtimes.SESSIONS, "openvino", broken_import)
+    monkeypatch.setattr(runtimes, "_choices", {})
+    with pytest.raises(ModelError, match=r"onnxruntime cannot load it: an operator.*openvino cannot be imported: lib"):
+        open_detector(write_model(tmp_path), threads=1)
+
+
+def test_a_broken_runtime_that_was_asked_for_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(runtimes.SESSIONS, "openvino", broken_import)
+    with pytest.raises(ModelError, match=r"openvino cannot be imported: libopenvino\.so.*install it again"):
+        open_detector(write_model(tmp_path), runtime="openvino")
 
 
 def test_without_openvino_the_other_runtime_serves_and_asking_for_it_is_an_error(tmp_path, monkeypatch):

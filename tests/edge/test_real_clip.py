@@ -17,7 +17,7 @@ from shelfvision.core.planogram import CameraPlan, Slot
 from shelfvision.edge.default_models import has_default
 from shelfvision.edge.detector import open_detector
 from shelfvision.edge.frame import Frame, Image
-from shelfvision.edge.inference import Detector
+from shelfvision.edge.inference import AtOnce, Detector
 from shelfvision.edge.pipeline import CameraPipeline
 
 CLIP = Path(os.environ.get("SHELFVISION_DATA", "../shared/data")) / "bottles" / "bottles.mp4"
@@ -76,7 +76,11 @@ def run(
     camera: CameraPlan | None = None,
     detector: Detector | None = None,
 ) -> tuple[list[EventDraft], CameraPipeline, dict[str, SlotCondition]]:
-    pipeline, events, states = CameraPipeline(camera or plan(), detector=detector), [], {}
+    pipeline, events, states = (
+        CameraPipeline(camera or plan(), detector=None if detector is None else AtOnce(detector)),
+        [],
+        {},
+    )
     for index, image in enumerate(images):
         result = pipeline.step(Frame(image, index * frames_apart / RATE, index))
         assert result.camera_fault is None

@@ -118,5 +118,29 @@ def test_a_slot_reaches_up_but_not_into_the_board_above():
     assert min(y for _, y in upper.polygon) < 110
 
 
+@pytest.mark.parametrize(
+    ("large", "small", "kept"),
+    [
+        pytest.param([(100, 500, 74, 300)] * 3, [(140, 350, 70, 60)], 3, id="more facings"),
+        pytest.param([(100, 500, 74, 300)], [(150, 350, 34, 60)], 1, id="as many, the larger"),
+        pytest.param([(100, 400, 400, 200)], [(150, 420, 60, 80)] * 3, 3, id="more, though smaller"),
+    ],
+)
+def test_of_a_slot_in_another_one_stays_and_the_others_are_counted_on(large, small, kept):
+    board = Board()
+    for colour, boxes in (("red", large), ("blue", small)):
+        for place, (x, foot, width, height) in enumerate(boxes):
+            board.put(colour, x + place * (width + 4), foot, width, height)
+    for x in (100, 180):
+        board.put("white", x, 700, 74, 150)
+    slots = board.slots()
+    assert [(slot.id, slot.sku, slot.facings) for slot in slots] == [
+        ("row1-1", "unknown-1", kept),
+        ("row2-1", "unknown-2", 2),
+    ]
+    width = max(x for x, _ in slots[0].polygon) - min(x for x, _ in slots[0].polygon)
+    assert width > 70, "the larger of two with one facing"
+
+
 def test_nothing_found_is_no_slot():
     assert Board().slots() == []
