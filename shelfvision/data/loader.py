@@ -6,9 +6,13 @@ and n processes with a batch of b see together the pictures that one process wit
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 import cv2
@@ -18,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from shelfvision.core.detections import IntArray
 from shelfvision.core.letterbox import Letterbox
 from shelfvision.data.augment import Augmenter, AugmentSettings
 from shelfvision.data.dataset import Dataset
@@ -25,6 +30,8 @@ from shelfvision.data.sample import Sample, fit_sample, load_sample
 from shelfvision.errors import DataError, ShelfvisionError
 
 _ORDER, _SIZE, _PICTURE = 0, 1, 2  # what a stream of random numbers is for
+_STOPS = frozenset({signal.SIGINT, signal.SIGTERM})
+_LOOK_SECONDS = 1.0  # between a worker's looks whether its trainer still lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ def training_loader(
     rank: int = 0,
     world: int = 1,
     sizes: Sequence[int] = (),
+    groups: IntArray | None = None,
 ) -> Loader:
     """One epoch of shuffled, augmented batches; every rank gets as many.
 
@@ -102,6 +110,8 @@ def training_loader(
         rank: number of this process.
         world: number of processes that train together.
         sizes: with some given, each batch has one of these sides instead of ``size``, the same for every rank.
+        groups: (n,) number of each picture's group; mosaic and pasting bring pictures of one group together. All are
+            one group when absent.
 
     Raises:
         DataError: the dataset has no pictures.
@@ -119,7 +129,7 @@ def training_loader(
     for number, side in enumerate(sides):
         first = number * step + rank * (step // world)
         plan.append([_Wanted(int(order[place]), int(side), place) for place in range(first, first + step // world)])
-    return Loader(_Samples(dataset, (seed, epoch), augment), plan, workers)
+    return Loader(_Samples(dataset, (seed, epoch), augment, groups), plan, workers)
 
 
 def evaluation_loader(dataset: Dataset, *, size: int, batch: int, workers: int) -> Loader:
@@ -155,8 +165,16 @@ class _Prepared:
 class _Samples(TorchDataset[Any]):
     """What worker processes run; an expected error is a value, since torch would wrap it into pages of traceback."""
 
-    def __init__(self, dataset: Dataset, stream: tuple[int, int], augment: AugmentSettings | None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        stream: tuple[int, int],
+        augment: AugmentSettings | None,
+        groups: IntArray | None = None,
+    ) -> None:
         self._dataset = dataset
+        self._groups = np.zeros(len(dataset), np.int64) if groups is None else groups
+        self._members = {int(group): np.flatnonzero(self._groups == group) for group in np.unique(self._groups)}
         self._stream = stream
         self._augment = augment
         self._augmenters: dict[int, Augmenter] = {}
@@ -179,9 +197,10 @@ class _Samples(TorchDataset[Any]):
             self._augmenters[wanted.size] = Augmenter(self._augment, wanted.size, pasted=_pasted(self._dataset.labels))
 
         augmenter = self._augmenters[wanted.size]
+        members = self._members[int(self._groups[wanted.index])]
 
         def more() -> Sample:
-            return load_sample(self._dataset.pictures[rng.integers(len(self._dataset))], side=augmenter.side)
+            return load_sample(self._dataset.pictures[members[rng.integers(len(members))]], side=augmenter.side)
 
         augmented = augmenter(rng, load_sample(picture, side=augmenter.side), more)
         return _Prepared(augmented, Letterbox(target, target), wanted.index)
@@ -193,23 +212,39 @@ def _pasted(labels: Sequence[str]) -> frozenset[int]:
 
 
 def _begin(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Start the workers while OpenCV has no threads of its own.
+    """Start the workers while OpenCV has no threads of its own and signals wait.
 
     A fork leaves a worker with the locks of such threads but without them, and it would wait for ever when it uses or
-    ends them. The workers stay with one thread each: they are the parallel part.
+    ends them. The workers stay with one thread each: they are the parallel part. Signals wait in them from their first
+    instruction on.
     """
+    if not loader.num_workers:
+        return iter(loader)
     threads = cv2.getNumThreads()
-    if loader.num_workers:
-        cv2.setNumThreads(1)
+    cv2.setNumThreads(1)
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         return iter(loader)
     finally:
-        if loader.num_workers:
-            cv2.setNumThreads(threads)
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        cv2.setNumThreads(threads)
 
 
 def _begin_worker(_number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches them too; the trainer ends them
+    """Leave signals to the trainer: a terminal's Ctrl-C and torchrun's SIGTERM reach its workers too, in mid-batch."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # where workers are not forked they come without it
+    trainer = multiprocessing.parent_process()
+    assert trainer is not None
+    threading.Thread(target=_end_with, args=(trainer,), daemon=True).start()
+
+
+def _end_with(trainer: BaseProcess) -> None:
+    """End this worker when its trainer says so, which is a SIGTERM that comes from it, or has ended."""
+    while trainer.is_alive():
+        told = signal.sigtimedwait({signal.SIGTERM}, _LOOK_SECONDS)
+        if told is not None and told.si_pid == trainer.pid:
+            break
+    os._exit(0)
 
 
 def _collate(prepared: list[_Prepared | ShelfvisionError]) -> Any:

@@ -36,6 +36,7 @@ class DetectorFeed:
                 f"set it to a multiple of {processes.world}"
             )
         self._trained, self._judged = trained, judged
+        self._groups = trained.groups  # what one source does not label must not stand in an input of another
         self._settings, self._processes = settings, processes
         loader, drawn = self._epoch(1)
         self.steps = len(loader)
@@ -83,5 +84,6 @@ class DetectorFeed:
             rank=processes.rank,
             world=processes.world,
             sizes=settings.multi_scale,
+            groups=self._groups[drawn],
         )
         return loader, drawn

@@ -45,8 +45,10 @@ class Processes:
         On CPUs every process normalises by its own share of the batch, and the first one's running statistics are kept.
         """
         if self.world > 1 and self.device.type == "cuda":
-            # replaces the layers within the model
-            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+            from timm.layers.norm_act import convert_sync_batchnorm  # noqa: PLC0415 - slow to import, and only needed here
+
+            # replaces the layers within the model; torch's own would drop the activations that timm's layers hold
+            convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
 
     def mean(self, values: Tensor) -> list[float]:
         """The mean of every value over all processes; not finite when one of them is not."""

@@ -160,17 +160,26 @@ def trained_size(checkpoint: Path) -> int:
 def _look_with_torch(
     detector: Detector, data: Dataset, settings: ExportSettings, on_progress: OnProgress
 ) -> tuple[list[Detections], ScoreScaling | None]:
-    """What torch finds in every picture, and how its scores were calibrated by that, which ``detector`` then is."""
+    """What torch finds in every picture, and how its scores were calibrated by that, which ``detector`` then is.
+
+    Calibrated scores are cut elsewhere than the network's own. What torch finds is the more accurate of both: boxes
+    that calibration cuts off count as lost, and boxes that it gains do not hide what the file loses.
+    """
     labels = detector.config.labels
     chosen = settings.suppression(labels, calibrated=False)
     low = replace(chosen, least_score=min(chosen.least_score, RAW_FLOOR)) if settings.calibrate else chosen
     told = _count(data, "by torch", on_progress)
     found = find_with_torch(detector, data, size=settings.size, chosen=low, on_picture=told)
     scaling = fit_scores(data, found, labels) if settings.calibrate else None
-    if scaling is not None:
-        fold_scores(detector, scaling)
-    # accuracy is compared with that of the scores as they were: what their scaling cuts off counts as lost
-    return [one[one.score >= chosen.least_score] for one in found], scaling
+    own = [one[one.score >= chosen.least_score] for one in found]
+    if scaling is None:
+        return own, None
+    fold_scores(detector, scaling)
+    chosen = settings.suppression(labels, calibrated=True)
+    told = _count(data, "by torch, calibrated", on_progress)
+    calibrated = find_with_torch(detector, data, size=settings.size, chosen=chosen, on_picture=told)
+    gained = compare(data, labels, own, calibrated).drop < 0
+    return calibrated if gained else own, scaling
 
 
 def _count(data: Dataset, by: str, on_progress: OnProgress) -> Callable[[int], None]:

@@ -56,7 +56,8 @@ class Training(Generic[Batch]):
         on_judged: is told how many batches of an evaluation are done.
 
     Raises:
-        TrainingError: the saved state is of another training, or the device cannot do the precision asked for.
+        TrainingError: the saved state is of another training or not the same in all processes, or the device cannot do
+            the precision asked for.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Training(Generic[Batch]):
         )
         self._trained = [parameter for group in groups for parameter in group["params"]]
         self._at = folder.load(self._parts, shaping) if folder.resumes else Position()
+        self._check_common_position()
         self._objective = processes.wrap(_Objective(task))
         self._total = settings.epochs * feed.steps
         self._warm_up = round(min(settings.warm_up * feed.steps, self._total / 5))
@@ -226,8 +228,20 @@ class Training(Generic[Batch]):
         return epoch % self._settings.evaluate_every == 0 or epoch == self._settings.epochs
 
     def _is_stale(self) -> bool:
-        patience = self._settings.patience
-        return bool(patience) and self._at.best is not None and self._at.epoch - self._at.best_epoch >= patience
+        at, patience = self._at, self._settings.patience
+        if not patience or at.best is None or not self._is_judged(at.epoch):
+            return False
+        return at.epoch - at.best_epoch >= patience
+
+    def _check_common_position(self) -> None:
+        """Raises TrainingError in every process when one of them goes on from elsewhere than the first does."""
+        at = self._at
+        own = [at.epoch, at.step, at.best_epoch, -math.inf if at.best is None else at.best]
+        if self._processes.most(self._processes.from_main(own) != own):
+            raise TrainingError(
+                f"{self._folder.path}: the processes of this training do not go on from the same place: "
+                "state.safetensors must be readable by every process: put out on a shared disk"
+            )
 
     def _check_finite(self, found: Mapping[str, float]) -> None:
         """Raises TrainingError that names the part; gradients in 16 bits may overflow, their step is left out then."""

@@ -52,7 +52,12 @@ class LoopSettings(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="number format of the network's arithmetic; auto: what is quick and safe here"
     )
-    patience: int = Field(default=0, ge=0, description="epochs without a better score until it stops; 0: never")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="epochs without a better score until it stops; 0: never. It stops at an evaluation only: below "
+        "evaluate_every at the first one that is no better",
+    )
     evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations; the last is always evaluated")
     evaluate_first: bool = Field(
         default=False, description="also evaluate before training, so that `best` is never worse than the start"

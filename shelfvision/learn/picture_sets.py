@@ -27,6 +27,12 @@ class PictureSet:
     def __len__(self) -> int:
         return len(self.dataset)
 
+    @property
+    def groups(self) -> IntArray:
+        """(n,) number of the set of classes that each picture's source labels, the same for the same set."""
+        _, numbers = np.unique(self.labelled, axis=0, return_inverse=True)
+        return numbers.reshape(-1)  # NumPy 2.0 gives it as a column
+
     def take(self, indices: IntArray) -> PictureSet:
         """The pictures with these indices, in this order."""
         return PictureSet(self.dataset.take(indices.tolist()), self.labelled[indices], self.weight[indices])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -11,14 +10,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Within the block the first SIGINT or SIGTERM only sets ``asked``; a second one interrupts at once.
-
-    A loader's worker processes, which inherit this, leave Ctrl-C to their parent (a terminal sends it to them too).
-    """
+    """Within the block the first SIGINT or SIGTERM only sets ``asked``; a second one interrupts at once."""
 
     def __init__(self) -> None:
         self.asked = 0  # number of the signal that came
-        self._process = os.getpid()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -33,10 +28,6 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._process:
-            if number == signal.SIGTERM:
-                os._exit(128 + number)
-            return
         if self.asked:
             raise KeyboardInterrupt
         self.asked = number

@@ -22,8 +22,10 @@ Made by `make docs` from the models; do not edit by hand. `configs/train/` holds
   `--resume`, `log.jsonl` with a line an epoch, `tensorboard/`, and `settings.json`. A training that is killed loses the
   epoch under way at most; Ctrl-C and SIGTERM lose nothing. The resumed curve is that of an undisturbed training.
 - Several processes, one a GPU: `torchrun --standalone --nproc-per-node 4 -m shelfvision train detector --config FILE`.
-  `batch` counts the pictures of all processes together; it must be a multiple of their number.
-- A class that a dataset does not list is neither taught nor unlearned by its pictures.
+  `batch` counts the pictures of all processes together; it must be a multiple of their number. On several machines
+  `out` must lie on a disk that they share.
+- A class that a dataset does not list is neither taught nor unlearned by its pictures. Mosaic and pasting therefore
+  bring together only pictures of datasets that list the same classes.
 """
 
 

@@ -86,7 +86,8 @@ def load_state(path: Path, parts: Parts, settings: Mapping[str, Any]) -> Positio
             tensor.copy_(tensors[f"model/{name}"])
     parts.average.restore(tensors)
     _restore_optimiser(path, parts.optimiser, tensors)
-    parts.scaler.load_state_dict(about["scaler"])
+    if about["scaler"]:  # empty where the arithmetic until now needed none
+        parts.scaler.load_state_dict(about["scaler"])
     return Position(**about["position"])
 
 

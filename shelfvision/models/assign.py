@@ -52,9 +52,9 @@ def assign(prediction: Prediction, index: int, boxes: Tensor, labels: Tensor, se
     box, point, overlap, alignment = box[chosen], point[chosen], overlap[chosen], alignment[chosen]
     # a point that several boxes chose answers for the one that it overlaps most
     order = overlap.argsort(stable=True)
-    owner = torch.full((count,), -1, dtype=torch.long, device=boxes.device)
-    owner[point[order]] = order
-    kept = owner[owner >= 0]
+    rank = torch.full((count,), -1, dtype=torch.long, device=boxes.device)
+    rank = rank.scatter_reduce(0, point[order], torch.arange(len(order), device=boxes.device), "amax")
+    kept = order[rank[rank >= 0]]
     box, point, overlap, alignment = box[kept], point[kept], overlap[kept], alignment[kept]
 
     best_alignment = alignment.new_zeros(len(boxes)).scatter_reduce(0, box, alignment, "amax")

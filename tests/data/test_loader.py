@@ -1,4 +1,11 @@
-"""Batches are decided by seed, epoch and rank alone."""
+"""Batches are decided by seed, epoch and rank alone, and workers end when their trainer does, not before."""
+
+import multiprocessing
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -6,6 +13,7 @@ import pytest
 import torch
 
 from shelfvision.core.boxes import iou
+from shelfvision.core.letterbox import PADDING
 from shelfvision.data.augment import AugmentSettings
 from shelfvision.data.augment_settings import AUGMENT_OFF
 from shelfvision.data.dataset import Dataset
@@ -14,6 +22,7 @@ from shelfvision.data.loader import evaluation_loader, training_loader
 from shelfvision.data.sample import load_sample
 from shelfvision.errors import DataError
 from tests.data.builders import picture, save, shelf
+from tests.forked import Forked
 
 torch.set_num_threads(1)
 FULL = AugmentSettings(copy_paste=0.5)
@@ -43,7 +52,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path, kind):
 
     def batches(workers):
         if kind == "training":
-            return list(training(dataset, workers=workers, sizes=(32, 64, 96)))
+            return list(training(dataset, workers=workers, sizes=(32, 64, 96), groups=np.arange(9) % 2))
         return list(evaluation_loader(dataset, size=64, batch=4, workers=workers))
 
     alone, together = batches(0), batches(2)
@@ -68,6 +77,20 @@ def test_a_loader_gives_the_same_again_and_leaves_torch_alone(tmp_path):
     first, again = list(loader), list(loader)
     assert all(same(a, b) for a, b in zip(first, again, strict=True))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_mosaic_and_pasting_bring_pictures_of_one_group_together(tmp_path):
+    """Pictures of group 0 are darker than what is put around them, those of group 1 brighter."""
+    groups = np.array([0, 1, 1, 0, 1, 0])
+    pictures = []
+    for number, group in enumerate(groups):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), np.full((48, 64, 3), 200 * group, np.uint8))
+        pictures.append(picture(path, [(4, 4, 30, 40)]))
+    mixing = AUGMENT_OFF.model_copy(update={"mosaic": 1.0, "copy_paste": 1.0})
+    for batch in training(Dataset(("can",), tuple(pictures)), augment=mixing, groups=groups):
+        for image, index in zip(batch.images, batch.indices, strict=True):
+            assert (image >= PADDING if groups[index] else image <= PADDING).all()
 
 
 def test_epochs_and_seeds_differ(tmp_path):
@@ -176,3 +199,57 @@ def test_no_pictures_to_train_on_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no pictures to train on"):
         training(Dataset(("can",), (), tmp_path))
     assert list(evaluation_loader(Dataset(("can",), (), tmp_path), size=32, batch=2, workers=0)) == []
+
+
+def test_workers_leave_a_signal_to_their_whole_group_to_the_trainer(tmp_path):
+    batches = iter(training(shelf(tmp_path, 9), batch=1, workers=2))
+    next(batches)
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+
+    def stop_all():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for worker in workers:
+                os.kill(worker.pid, number)
+        return 0
+
+    assert Forked(stop_all).wait() == 0
+    assert len(list(batches)) == 8
+
+
+def test_a_worker_ends_when_its_trainer_tells_it(tmp_path):
+    """Python tells so any that are left when it exits, and waits for them."""
+    batches = iter(training(shelf(tmp_path, 9), batch=1, workers=1))
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    worker.terminate()
+    worker.join(20)
+    code = worker.exitcode
+    worker.kill()
+    assert code == 0
+
+
+def test_workers_end_with_a_trainer_that_is_killed(tmp_path):
+    """Even when it has not taken what they have ready, more than a pipe holds."""
+    boxes = np.tile(np.array([[4, 4, 30, 40]], np.float32), (5000, 1))
+    path = save(tmp_path / "a.png")
+    dataset = Dataset(("can",), tuple(picture(path, boxes) for _ in range(9)))
+
+    def work():
+        batches = iter(evaluation_loader(dataset, size=64, batch=1, workers=2))
+        next(batches)
+        sys.stdout.write(" ".join(str(worker.pid) for worker in multiprocessing.active_children()) + "\n")
+        sys.stdin.readline()
+        return 0
+
+    trainer = Forked(work)
+    workers = [os.pidfd_open(int(pid)) for pid in trainer.readline().split()]
+    assert len(workers) == 2
+    trainer.kill()
+    ended = [bool(select.select([worker], [], [], 20)[0]) for worker in workers]
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(worker, signal.SIGKILL)
+        os.close(worker)
+    assert trainer.wait() == -signal.SIGKILL
+    assert ended == [True, True]

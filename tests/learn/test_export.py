@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import replace
@@ -286,6 +287,30 @@ def test_a_calibrated_export_says_how_often_it_is_right(checkpoint, data, tmp_pa
     edge = open_detector(done.model, runtime="onnxruntime", threads=1, least_score=0.001)
     sure = np.concatenate([edge.detect(read_image(picture.path)).score for picture in data])
     assert 0.3 < float(np.sort(sure)[-60:].mean()) < 0.75
+
+
+def test_what_calibration_gains_does_not_hide_what_the_file_loses(detector, data, traced, tmp_path, monkeypatch):
+    """Most scores of an unsure network lie below what is cut off; calibrated they do not.
+
+    In place of its graph stands that of the network whose scores its own would be.
+    """
+    unsure = copy.deepcopy(detector)
+    with torch.no_grad():
+        for level in unsure.head.levels:
+            level.class_layer.bias -= 5.0
+    save_checkpoint(tmp_path / "unsure", unsure, provenance={})
+    monkeypatch.setattr(export_module, "check_parity", lambda _, *rest: check_parity(detector, *rest))
+    settings = ExportSettings(size=128, least_score=0.02, most_drop=0.02)
+    done = export_detector(tmp_path / "unsure", tmp_path / "out", settings, data=data)
+    assert done.scaling is not None
+    assert done.accuracy.drop == pytest.approx(0, abs=0.02)
+
+    def lossy(*arguments, **options):
+        return [one[::2] for one in find_with_graph(*arguments, **options)]
+
+    monkeypatch.setattr(export_module, "find_with_graph", lossy)
+    with pytest.raises(ModelError, match="mAP50-95 falls from"):
+        export_detector(tmp_path / "unsure", tmp_path / "out", settings, data=data)
 
 
 def test_scores_stay_as_they_are_where_too_few_boxes_tell(checkpoint, data, traced, tmp_path):

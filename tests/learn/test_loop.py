@@ -13,8 +13,11 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from shelfvision.data.augment_settings import AUGMENT_OFF
+from shelfvision.data.loader import training_loader
 from shelfvision.errors import TrainingError
 from shelfvision.learn.distributed import join_processes
+from tests.data.builders import shelf
 from tests.forked import Forked
 from tests.learn.toy import CurveTask, log, train
 
@@ -118,6 +121,16 @@ def test_training_stops_when_nothing_gets_better(tmp_path):
     assert (again.epochs, reports) == (5, [])  # resuming a training that has stopped does nothing
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_only_an_evaluation_stops_a_training_early(tmp_path, first):
+    task = CurveTask()
+    task.scores = [0.1, 0.2, 0.3, 0.25]
+    outcome, _ = train(tmp_path / "run", task=task, epochs=20, patience=2, evaluate_every=3, evaluate_first=first)
+    judged = [line["epoch"] for line in log(tmp_path / "run") if line["scores"]]
+    assert outcome.epochs == judged[-1] == (9 if first else 12)
+    assert (outcome.best, outcome.best_epoch) == (0.3, 6 if first else 9)
+
+
 def test_the_start_is_the_best_when_training_only_hurts(tmp_path):
     task = CurveTask()
     task.scores = [0.5, 0.4, 0.3]
@@ -205,6 +218,34 @@ def test_ctrl_c_keeps_the_steps_of_the_epoch_and_exits_130(tmp_path):
     assert [report.epoch for report in reports] == [3, 4]
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_signal_to_the_whole_group_of_processes_loses_nothing(tmp_path):
+    """As torchrun sends it: those that prepare pictures get it too, and the trainer still needs them."""
+    train(tmp_path / "whole")
+    pictures = shelf(tmp_path / "pictures", 9)
+
+    def before(epoch, step):
+        if (epoch, step) == (2, 3):
+            loader = training_loader(pictures, size=32, batch=1, augment=AUGMENT_OFF, seed=0, epoch=epoch, workers=2)
+            batches = iter(loader)
+            next(batches)
+            sys.stdout.write("they work\n")
+            sys.stdin.readline()
+            assert len(list(batches)) == 8
+
+    def work():
+        os.setpgid(0, 0)
+        outcome, _ = train(tmp_path / "cut", before=before)
+        return 128 + outcome.signal
+
+    trainer = Forked(work)
+    assert trainer.readline() == "they work\n"
+    os.killpg(trainer.pid, signal.SIGTERM)
+    trainer.tell()
+    assert trainer.wait() == 143
+    train(tmp_path / "cut", resume=True)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
 
 
 def test_resuming_with_other_settings_is_refused_by_name(tmp_path):
@@ -330,6 +371,30 @@ def test_two_processes_have_the_curve_of_one(tmp_path):
         for name, value in one["losses"].items():
             assert math.isclose(two["losses"][name], value, rel_tol=1e-4), name
         assert math.isclose(two["scores"]["fit"], one["scores"]["fit"], rel_tol=1e-3)
+
+
+@pytest.mark.usefixtures("_two_processes")
+def test_processes_that_go_on_from_different_places_are_told_so(tmp_path):
+    """On two machines, each with a folder of its own, only the first has the state."""
+
+    def cut(epoch, _step):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "host0", before=cut)
+
+    def work(rank):
+        os.environ["RANK"] = str(rank)
+        with join_processes("cpu") as processes:
+            try:
+                train(tmp_path / f"host{rank}", processes=processes, resume=True)
+            except TrainingError as error:
+                return 7 if "put out on a shared disk" in str(error) else 8
+        return 0
+
+    children = [Forked(functools.partial(work, rank)) for rank in range(2)]
+    assert [child.wait() for child in children] == [7, 7]
 
 
 @pytest.mark.usefixtures("_two_processes")

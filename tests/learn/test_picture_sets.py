@@ -59,6 +59,7 @@ def test_joined_pictures_know_what_their_source_labels():
     joined = join([DRINKS, gaps], ["cola", "gap", "tea", "price_tag"], [1.0, 3.0])
     assert [one.label.tolist() for one in joined.dataset] == [[0, 2, 3], [], [1, 0]]
     assert joined.labelled.tolist() == [[True, False, True, True]] * 2 + [[True, True, False, False]]
+    assert joined.groups[0] == joined.groups[1] != joined.groups[2]
     assert joined.weight.tolist() == [1, 1, 3]
     assert class_counts(joined.dataset).tolist() == [2, 1, 1, 1]
 

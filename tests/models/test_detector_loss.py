@@ -45,6 +45,23 @@ def test_a_point_answers_for_one_box_only_and_every_box_gets_one():
     assert set(found.box.unique().tolist()) == {-1, 0, 1, 2}
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_many_boxes_the_one_that_a_point_overlaps_most_is_answered_for(threads):
+    """Also where torch writes with several threads at once."""
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(2000, 2, generator=generator) * 40
+    boxes = torch.cat([low, low + 16 + torch.rand(2000, 2, generator=generator) * 8], dim=1)
+    said = prediction(around_points(20) + torch.rand(1, 64, 4, generator=generator), torch.zeros(1, 64, 1))
+    inside = (said.points[None] > boxes[:, None, :2]) & (said.points[None] < boxes[:, None, 2:])
+    overlap = np.where(inside.all(dim=2).numpy(), iou(boxes.numpy(), said.boxes[0].numpy()), -1)
+    expected = np.where(overlap.max(axis=0) > 0, overlap.argmax(axis=0), -1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = assign(said, 0, boxes, torch.zeros(2000, dtype=torch.long), AssignSettings(candidates=64))
+    torch.set_num_threads(before)
+    assert found.box.tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("box", [[30.0, 30, 33, 33], [31.0, 8, 33, 60], [0.0, 0, 1, 1], [63.0, 63, 64, 64]])
 def test_a_box_too_small_to_hold_a_point_is_answered_for_by_its_neighbours(box):
     said = prediction(around_points(6), torch.zeros(1, 64, 1))

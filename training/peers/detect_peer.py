@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=224, help="pixels of the square input")
     parser.add_argument("--least-score", type=float, default=0.001, help="their own validation uses 0.001")
     parser.add_argument("--overlap", type=float, default=0.7, help="of suppression; their own validation uses 0.7")
-    parser.add_argument("--most", type=int, default=1000, help="boxes a picture; their tool's default is 300")
+    parser.add_argument("--most", type=int, default=300, help="boxes a picture; 300 is their tool's own")
     options = parser.parse_args()
     paths = sorted(path for path in options.pictures.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
@@ -54,7 +54,11 @@ def main() -> int:
         )
         boxes = result.boxes
         rows = zip(boxes.xyxy.tolist(), boxes.conf.tolist(), boxes.cls.int().tolist(), strict=True)
-        found = [{"label": result.names[label], "score": score, "xyxy": xyxy} for xyxy, score, label in rows]
+        found = [
+            {"label": result.names[label], "score": score, "xyxy": xyxy}
+            for xyxy, score, label in rows
+            if xyxy[0] < xyxy[2] and xyxy[1] < xyxy[3]  # YOLO26 gives some whose sides are the wrong way round
+        ]
         images.append({"image": str(path.absolute()), "detections": found})
     document = {"labels": [network.names[index] for index in sorted(network.names)], "images": images}
     part = options.out.with_name(f".{options.out.name}.part")
