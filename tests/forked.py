@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import cv2
 import torch
 
 # A child can train only if autograd has no threads in its parent. It starts one for each GPU at the first backward
@@ -28,11 +29,14 @@ class Forked:
         ours, theirs = os.pipe()
         take, give = os.pipe()
         sys.stdout.flush()
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # a child would have OpenCV's locks without the threads that hold them
         self.pid = os.fork()
         if not self.pid:
             os.close(ours)
             os.close(give)
             _run(work, take, theirs)
+        cv2.setNumThreads(threads)
         os.close(theirs)
         os.close(take)
         self._output, self._input = os.fdopen(ours), os.fdopen(give, "w")
