@@ -152,6 +152,8 @@ class OutboxWriter:
         with self._changed:
             self._waiting.extendleft(reversed(batch))
             self._busy = 0
+            while len(self._waiting) > self._max_waiting:  # others came while the batch was out
+                self._lose_one()
 
     def _check(self) -> None:
         try:

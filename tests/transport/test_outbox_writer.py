@@ -104,6 +104,31 @@ def test_memory_is_bounded_while_the_disk_fails_and_minor_events_go_first():
     writer.stop(time.monotonic() + 5)
 
 
+def test_memory_is_bounded_when_events_come_while_the_disk_is_being_tried():
+    outbox, tried, go_on = FakeOutbox(), threading.Event(), threading.Event()
+
+    def append(_):
+        tried.set()
+        go_on.wait(10)
+        raise OutboxError("no space left")
+
+    outbox.append = append
+    writer = OutboxWriter(outbox, max_waiting=100)
+    batch = drafts(150, EventKind.TOUCH)
+    for item in batch[:50]:
+        writer.submit(item)
+    assert tried.wait(10)
+    for item in batch[50:]:
+        writer.submit(item)
+    go_on.set()
+    wait_until(lambda: writer.waiting == 100)
+    assert writer.lost == 50
+    del outbox.append
+    assert writer.flush(10)
+    assert outbox.keys == keys(batch[50:])
+    writer.stop(time.monotonic() + 5)
+
+
 def test_stopping_makes_at_least_one_attempt_for_every_event_even_past_its_deadline():
     outbox = FakeOutbox()
     writer = OutboxWriter(outbox)
