@@ -134,9 +134,13 @@ class _Parsed:
 def _annotation_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; check the path")
+    return sorted(path for path in _annotations(folder).rglob("*.xml") if not path.name.startswith("."))
+
+
+def _annotations(folder: Path) -> Path:
+    """The folder of the annotation files."""
     inner = folder / "Annotations"
-    found = (inner if inner.is_dir() else folder).rglob("*.xml")
-    return sorted(path for path in found if not path.name.startswith("."))
+    return inner if inner.is_dir() else folder
 
 
 def _parse(file: Path, report: Report) -> _Parsed | None:
@@ -225,7 +229,7 @@ def _picture_path(one: _Parsed, folder: Path, images: Path | None) -> Path:
 
 
 def _listed(folder: Path, split: str, files: Sequence[Path], report: Report) -> set[Path]:
-    """The annotation files that a list names: by their place below ``Annotations/``, or by name where only one has it.
+    """The annotation files that a list names: by their place below their folder, or by name where only one has it.
 
     A line is a name, which may have spaces, in VOC's lists of a class followed by -1 (absent), 0 (difficult) or 1.
     """
@@ -233,7 +237,8 @@ def _listed(folder: Path, split: str, files: Sequence[Path], report: Report) -> 
     if not listed.is_file():
         known = ", ".join(voc_splits(folder)) or "none"
         raise DataError(f"{folder}: no split {split}; there are: {known}")
-    by_place = {file.relative_to(folder / "Annotations").with_suffix("").as_posix(): file for file in files}
+    root = _annotations(folder)
+    by_place = {file.relative_to(root).with_suffix("").as_posix(): file for file in files}
     several = Counter(file.stem for file in files)
     by_name = {file.stem: file for file in files if several[file.stem] == 1}
     wanted: set[Path] = set()

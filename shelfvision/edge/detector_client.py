@@ -100,7 +100,7 @@ class RemoteDetector:
     def __init__(self, line: DetectorLine) -> None:
         self._line = line
         self._questions: queue.SimpleQueue[Image] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Detections | DetectorAwayError] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Detections | Exception] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     @property
@@ -125,7 +125,7 @@ class RemoteDetector:
             said = self._answers.get_nowait()
         except queue.Empty:
             return None
-        if isinstance(said, DetectorAwayError):
+        if isinstance(said, Exception):
             raise said
         return said
 
@@ -134,5 +134,5 @@ class RemoteDetector:
             image = self._questions.get()
             try:
                 self._answers.put(self._line.detect(image))
-            except DetectorAwayError as error:
+            except Exception as error:  # noqa: BLE001 - raised where the answer is taken, a bug too
                 self._answers.put(error)

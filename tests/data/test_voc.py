@@ -121,6 +121,14 @@ def test_a_list_may_name_pictures_in_folders(tmp_path):
         open_dataset(tmp_path, split="val")
 
 
+def test_lists_may_stand_beside_files_that_lie_with_their_pictures(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / f"{name}.png")
+        put(tmp_path, xml(thing(), filename=f"{name}.png"), f"{name}.xml")
+    put(tmp_path / "ImageSets/Main", "b\n", "val.txt")
+    assert [one.path.name for one in open_dataset(tmp_path, split="val")] == ["b.png"]
+
+
 def test_boxes_of_a_class_called_ignore_are_regions(tmp_path):
     put(tmp_path, xml(thing() + thing("ignore")))
     dataset = read_voc(tmp_path)

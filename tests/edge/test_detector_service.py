@@ -154,6 +154,21 @@ def test_a_camera_that_gave_up_is_not_worked_for():
     assert sorted(looks) == [0, 2]
 
 
+def test_a_bug_in_the_line_is_raised_where_the_answer_is_taken():
+    """Not lost in a thread, where the camera would wait for its answer for ever."""
+
+    class Broken:
+        labels = ()
+
+        def detect(self, image):
+            raise KeyError("bug")
+
+    remote = RemoteDetector(Broken())
+    remote.ask(np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(KeyError, match="bug"):
+        wait_until(lambda: remote.answer() is not None, 10)
+
+
 def test_a_look_without_end_ends_the_signs_of_life(monkeypatch):
     desk = detector_service._Desk(None)
     assert desk.is_well
