@@ -1,63 +1,31 @@
-"""The process that holds the detector for all cameras of a device, and who looks after it."""
+"""Looks after the process that holds the detector for all cameras: starts it, listens to it, starts it again."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
 import signal
 import tempfile
-import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing import AuthenticationError, resource_tracker
-from multiprocessing.connection import Connection, Listener
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import structlog
 
 from shelfvision.config import ModelsSection
-from shelfvision.edge.chosen_models import open_site_detector
-from shelfvision.edge.detector_client import BAD, GOOD, ROW, SIZE, DetectorAddress
-from shelfvision.edge.frame import Image
-from shelfvision.edge.inference import Detector
+from shelfvision.edge.detector_client import DetectorAddress
+from shelfvision.edge.detector_process import Failed, Ready, serve
 from shelfvision.edge.restarts import Restarts
-from shelfvision.errors import ModelError, ShelfvisionError
-from shelfvision.logs import configure_logs
 
-_MAX_BYTES = 200_000_000  # of one picture: 8192 x 8192 pixels
 _PAUSES = (1.0, 60.0)  # seconds before the process is started again, first and longest
-_BEAT = 2.0  # seconds between two signs of life
-_SILENCE = 30.0  # a process without one for so long hangs
+_SILENCE = 30.0  # a process without a sign of life for so long hangs
 _LOADING = 180.0  # ... while it loads the network and measures the runtimes
-_LONGEST_LOOK = 60.0  # so long at one picture is no work but a fault: there are no signs of life any more
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What the process says when it can be asked."""
-
-    model: str
-    runtime: str
-    milliseconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    """What the process says when it never can be."""
-
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Beat:
-    """What the process says while it is well."""
 
 
 class DetectorService:
@@ -142,7 +110,7 @@ class DetectorService:
                 if isinstance(said, Ready):
                     self.ready, self.problem = said, None
                     _log.info("detector ready", model=said.model, runtime=said.runtime, ms=said.milliseconds)
-                elif isinstance(said, _Failed):
+                elif isinstance(said, Failed):
                     self.problem = said.problem
                     _log.error("the detector cannot be loaded; slots are judged without it", problem=said.problem)
 
@@ -164,92 +132,3 @@ class DetectorService:
         if self._process is not None:
             self._process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-class _Desk:
-    """Takes the cameras' pictures one after the other: the network uses all threads for each."""
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-        self._turn = threading.Lock()
-        self._since: float | None = None  # when the look that goes on began, monotonic seconds
-
-    @property
-    def is_well(self) -> bool:
-        """Whether no look takes so long that it will never end."""
-        since = self._since
-        return since is None or time.monotonic() - since < _LONGEST_LOOK
-
-    def answer(self, connection: Connection) -> None:
-        """One camera's questions, until it hangs up."""
-        with suppress(EOFError, OSError), connection:
-            connection.send_bytes(json.dumps(self._detector.labels).encode())
-            while True:
-                question = connection.recv_bytes(_MAX_BYTES)
-                height, width = SIZE.unpack_from(question)
-                if len(question) != SIZE.size + height * width * 3 or not height or not width:
-                    return
-                image = np.frombuffer(question, np.uint8, offset=SIZE.size).reshape(height, width, 3)
-                with self._turn:
-                    if connection.poll():  # it asks nothing before it has its answer, so it gave up and hung up
-                        return
-                    reply = self._look(image)
-                connection.send_bytes(reply)
-
-    def _look(self, image: Image) -> bytes:
-        self._since = time.monotonic()
-        try:
-            found = self._detector.detect(image)
-        except ModelError as error:
-            return BAD + str(error).encode()
-        finally:
-            self._since = None
-        rows = np.zeros(len(found), ROW)
-        rows["xyxy"], rows["score"], rows["label"] = found.xyxy, found.score, found.label
-        return GOOD + rows.tobytes()
-
-
-def serve(models: ModelsSection, address: DetectorAddress, pipe: Connection) -> None:
-    """The entry of the process; returns when the agent hangs up or has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-    configure_logs()
-    with suppress(EOFError, OSError):
-        try:
-            desk = _Desk(detector := open_site_detector(models))
-        except ShelfvisionError as error:
-            pipe.send(_Failed(str(error)))
-            _wait_for_end(pipe)  # it would fail again: stay, so that nobody starts it over and over
-            return
-        Path(address.path).unlink(missing_ok=True)  # of a process that was killed
-        listener = Listener(address.path, "AF_UNIX", authkey=address.key, backlog=64)
-        threading.Thread(target=_accept, args=(listener, desk), name="accept", daemon=True).start()
-        with suppress(EOFError, OSError):
-            pipe.send(Ready(detector.model.path.name, detector.model.runtime, detector.measure()))
-            _wait_for_end(pipe, desk)
-        listener.close()
-    shutil.rmtree(Path(address.path).parent, ignore_errors=True)  # an agent that was killed could not
-
-
-def _wait_for_end(pipe: Connection, desk: _Desk | None = None) -> None:
-    """Say that all is well, until the agent hangs up.
-
-    Raises:
-        EOFError: it did.
-    """
-    while True:
-        if pipe.poll(_BEAT):
-            pipe.recv()
-        if desk is None or desk.is_well:
-            pipe.send(_Beat())
-
-
-def _accept(listener: Listener, desk: _Desk) -> None:
-    while True:
-        try:
-            connection = listener.accept()
-        except (AuthenticationError, EOFError, ConnectionError):
-            continue  # a caller that died, or has no business here
-        except OSError:
-            return  # closed: the end
-        threading.Thread(target=desk.answer, args=(connection,), daemon=True).start()

@@ -14,7 +14,7 @@ import pytest
 
 from shelfvision.config import ModelsSection
 from shelfvision.core.detections import Detections
-from shelfvision.edge import default_models, detector_service
+from shelfvision.edge import default_models, detector_process, detector_service
 from shelfvision.edge.chosen_models import check_models, detector_path
 from shelfvision.edge.detector_client import GOOD, SIZE, DetectorAddress, DetectorLine, RemoteDetector
 from shelfvision.edge.detector_service import DetectorService
@@ -136,7 +136,7 @@ def test_a_camera_that_gave_up_is_not_worked_for():
             gate.wait(10)
             return Detections.empty()
 
-    desk = detector_service._Desk(Slow())
+    desk = detector_process.Desk(Slow())
     ends = [Pipe() for _ in range(3)]
     threads = [threading.Thread(target=desk.answer, args=(theirs,)) for _, theirs in ends]
     for number, ((ours, _), thread) in enumerate(zip(ends, threads, strict=True)):
@@ -170,11 +170,11 @@ def test_a_bug_in_the_line_is_raised_where_the_answer_is_taken():
 
 
 def test_a_look_without_end_ends_the_signs_of_life(monkeypatch):
-    desk = detector_service._Desk(None)
+    desk = detector_process.Desk(None)
     assert desk.is_well
     desk._since = time.monotonic() - 1
     assert desk.is_well
-    monkeypatch.setattr(detector_service, "_LONGEST_LOOK", 0.5)
+    monkeypatch.setattr(detector_process, "_LONGEST_LOOK", 0.5)
     assert not desk.is_well
 
 
